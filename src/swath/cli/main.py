@@ -1,0 +1,96 @@
+"""`swath COMMAND …`: finds the command's file, parses its arguments, turns mistakes into one line and status 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from swath import __version__
+from swath.errors import SwathError, unknown
+
+# In the order of a project's life; each is the file of the same name in this folder.
+COMMANDS = (
+    "models",
+    "cards",
+    "init-card",
+    "recipes",
+    "train",
+    "evaluate",
+    "predict",
+    "benchmark",
+    "export",
+)
+
+
+def command_module(command: str) -> ModuleType:
+    """The file of a command: HELP, EXAMPLES, add_arguments(parser) and run(arguments)."""
+    if command not in COMMANDS:
+        raise unknown("command", command, COMMANDS)
+    return importlib.import_module("swath.cli." + command.replace("-", "_"))
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """The parser of one command; every help ends with examples to copy."""
+    module = command_module(command)
+    parser = argparse.ArgumentParser(
+        prog=f"swath {command}",
+        description=module.HELP,
+        epilog="examples:\n" + module.EXAMPLES.strip("\n"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def overview() -> str:
+    """What `swath --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command_module(name).HELP}" for name in COMMANDS]
+    return "\n".join(
+        [
+            "usage: swath COMMAND [options]",
+            "",
+            "Real-time semantic segmentation: train, measure, deploy.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "examples:",
+            "  swath train streets                         train on synthetic streets, nothing to download",
+            "  swath evaluate runs/streets/best.safetensors",
+            "  swath predict runs/streets/best.safetensors picture.jpg --out out",
+            "  swath COMMAND --help                        options and examples of one command",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(overview())
+            return 0
+        if words[0] in ("--version", "-V"):
+            print(f"swath {__version__}")
+            return 0
+        parser = build_parser(words[0])
+        return command_module(words[0]).run(parser.parse_args(words[1:])) or 0
+    except SwathError as error:
+        print(f"swath: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("swath: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # `swath models | head`
+        sys.stderr.close()
+        return 128 + signal.SIGPIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Training windows: random scale, place, mirroring and colors; only the pixels of the window are ever resized.
+
+What a window shows depends on (seed, epoch, index) alone: not on the workers, their number or what came before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.cards.tables import IGNORE
+from swath.data.source import Source
+from swath.errors import SwathError
+
+MEAN_COLOR = (124, 116, 104)  # ImageNet's: after normalisation, padding is nothing
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """How windows are drawn. Ranges of colors are the most that a factor departs from 1 (hue: turns, 0.5 is half)."""
+
+    size: tuple[int, int]
+    scale: tuple[float, float] = (0.5, 2.0)
+    scale_log: bool = False  # as often half as double
+    short_side: int | None = None  # scale 1 gives pictures this short side; None: leaves them as they are
+    flip: float = 0.5
+    jitter: float = 1.0  # how often colors are changed
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    pad_color: tuple[int, int, int] = MEAN_COLOR
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise SwathError(f"window size {self.size} must be at least 1 x 1")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise SwathError(f"window scale {self.scale} must be [low, high] with 0 < low <= high")
+        if self.short_side is not None and self.short_side < 1:
+            raise SwathError(f"window short_side {self.short_side} must be at least 1")
+        for name in ("flip", "jitter", "brightness", "contrast", "saturation", "hue"):
+            high = 0.5 if name == "hue" else 1
+            if not 0 <= getattr(self, name) <= high:
+                raise SwathError(f"window {name} {getattr(self, name)} must be from 0 to {high}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a window lies: `rows` and `columns` of the picture, shown as `height` x `width` at (top, left) of `size`.
+
+    The same place cuts every map that belongs to the picture: labels, depth, flow.
+    """
+
+    size: tuple[int, int]
+    rows: slice
+    columns: slice
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: bool
+
+    def image(self, image: NDArray[np.uint8], pad: tuple[int, int, int] = MEAN_COLOR) -> NDArray[np.uint8]:
+        """The window of a picture."""
+        part = resize_image(image[self.rows, self.columns], (self.height, self.width))
+        return np.asarray(self._finished(part, pad))
+
+    def labels(self, labels: NDArray[np.uint8], pad: int = IGNORE) -> NDArray[np.uint8]:
+        """The window of a label map, or of any map whose values must not be mixed."""
+        part = resize_labels(labels[self.rows, self.columns], (self.height, self.width))
+        return np.asarray(self._finished(part, pad))
+
+    def depth(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The window of a depth map; 0 (not measured) is never mixed into measured values, and pads."""
+        part = _resize(depth[self.rows, self.columns], (self.height, self.width), cv2.INTER_NEAREST_EXACT)
+        return np.asarray(self._finished(part, 0))
+
+    def flow(self, flow: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The window of an optical flow (u, v in pixels, and others): vectors grow and turn with the picture."""
+        part = flow[self.rows, self.columns]
+        factors = np.ones(flow.shape[2], np.float32)
+        factors[0] = self.width / part.shape[1] * (-1 if self.mirrored else 1)
+        factors[1] = self.height / part.shape[0]
+        return np.asarray(self._finished(_resize(part, (self.height, self.width), cv2.INTER_LINEAR) * factors, 0))
+
+    def _finished(self, part: NDArray[Any], pad: int | tuple[int, ...]) -> NDArray[Any]:
+        """Padded to the window's size, then mirrored."""
+        if (self.height, self.width) != self.size:
+            whole = np.empty((*self.size, *part.shape[2:]), part.dtype)
+            whole[...] = pad
+            whole[self.top : self.top + self.height, self.left : self.left + self.width] = part
+            part = whole
+        return cv2.flip(part, 1) if self.mirrored else part
+
+
+def place(height: int, width: int, spec: WindowSpec, rng: np.random.Generator) -> Place:
+    """Draw a window of a picture of that size; four draws, whatever they say."""
+    low, high = spec.scale
+    drawn, at_y, at_x, mirrored = rng.random(4)
+    scale = math.exp(math.log(low) + drawn * math.log(high / low)) if spec.scale_log else low + drawn * (high - low)
+    if spec.short_side is not None:
+        scale *= spec.short_side / min(height, width)
+    rows, shown_height, top = _axis(height, spec.size[0], scale, at_y)
+    columns, shown_width, left = _axis(width, spec.size[1], scale, at_x)
+    return Place(spec.size, rows, columns, top, left, shown_height, shown_width, bool(mirrored < spec.flip))
+
+
+def _axis(length: int, size: int, scale: float, at: float) -> tuple[slice, int, int]:
+    """Along one axis: the source pixels, how many window pixels they become, and where these start.
+
+    Source windows begin and end between pixels, so the scale is rounded to the nearest that allows it.
+    """
+    wanted = max(1, round(size / scale))
+    if wanted <= length:
+        start = int(at * (length - wanted + 1))
+        return slice(start, start + wanted), size, 0
+    shown = min(size, max(1, round(length * scale)))
+    return slice(0, length), shown, int(at * (size - shown + 1))
+
+
+def window(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A window of a picture and of its labels."""
+    where = place(image.shape[0], image.shape[1], spec, rng)
+    return recolor(where.image(image, spec.pad_color), spec, rng), where.labels(labels)
+
+
+def recolor(image: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Random brightness, contrast (about the picture's mean), saturation and hue: one 3 x 4 matrix on bytes."""
+    often, *drawn = rng.random(5)
+    ranges = (spec.brightness, spec.contrast, spec.saturation, spec.hue)
+    if often >= spec.jitter or not any(ranges):
+        return image
+    brightness, contrast, saturation, hue = ((2 * d - 1) * r for d, r in zip(drawn, ranges))
+    matrix = (1 + saturation) * np.eye(3) - saturation * np.ones((3, 1)) * LUMA
+    if hue:
+        matrix = matrix @ _hue_turn(hue)
+    matrix *= (1 + contrast) * (1 + brightness)
+    grey = float(image[::8, ::8].reshape(-1, 3).mean(0) @ LUMA) * (1 + brightness)
+    moved = np.hstack([matrix, np.full((3, 1), -contrast * grey)])
+    return np.asarray(cv2.transform(image, moved.astype(np.float32)))
+
+
+def _hue_turn(turns: float) -> NDArray[np.float64]:
+    """Turn colors about the axis of greys; brightness (luma) stays."""
+    to_yiq = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+    c, s = math.cos(2 * math.pi * turns), math.sin(2 * math.pi * turns)
+    turned: NDArray[np.float64] = np.linalg.inv(to_yiq) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ to_yiq
+    return turned
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture at (height, width): by area where it shrinks, so that nothing flickers; else linear."""
+    shrinks = size[0] < image.shape[0] or size[1] < image.shape[1]
+    return np.asarray(_resize(image, size, cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def resize_labels(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Labels at (height, width): each pixel takes the label under its centre."""
+    return np.asarray(_resize(labels, size, cv2.INTER_NEAREST_EXACT))
+
+
+def _resize(array: NDArray[Any], size: tuple[int, int], how: int) -> NDArray[Any]:
+    if array.shape[:2] == size:
+        return np.ascontiguousarray(array)
+    return np.asarray(cv2.resize(array, (size[1], size[0]), interpolation=how))
+
+
+def whole(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], size: tuple[int, int] | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The whole picture and its labels, at a size of (height, width) or as they are."""
+    if size is None:
+        return image, labels
+    return resize_image(image, size), resize_labels(labels, size)
+
+
+class Windows:
+    """A map dataset: `windows[epoch, index]` is a dict of image (3 x H x W bytes), labels (H x W) and index."""
+
+    def __init__(self, source: Source, spec: WindowSpec, seed: int = 0) -> None:
+        self.source = source
+        self.spec = spec
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        image, labels = window(self.source.image(index), self.source.labels(index), self.spec, rng)
+        planes = np.empty((3, *labels.shape), np.uint8)
+        cv2.split(image, list(planes))
+        return {"image": planes, "labels": labels, "index": index}

@@ -1,0 +1,78 @@
+"""Options that several commands share. Nothing heavy is imported here: parsers are built for `--help` too."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+
+from swath.errors import SwathError
+
+
+def size(text: str) -> tuple[int, int]:
+    """`1024x512` (width x height, as people write it) -> (height, width)."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})\s*", text)
+    if not match or not int(match[1]) or not int(match[2]):
+        raise SwathError(f"size '{text}': write width x height in pixels, such as 1024x512")
+    return int(match[2]), int(match[1])
+
+
+def whole(option: str, least: int = 1) -> Callable[[str], int]:
+    """A whole number of at least `least`; `option` is what the error calls it."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
+            raise SwathError(f"{option} '{text}': a whole number of {least} or more is needed")
+        return int(text)
+
+    return read
+
+
+def share(option: str) -> Callable[[str], float]:
+    """A number from 0 to 1."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise SwathError(f"{option} '{text}': a number from 0 to 1 is needed")
+        return value
+
+    return read
+
+
+def words(option: str, choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """Some of `choices`, separated by commas."""
+
+    def read(text: str) -> list[str]:
+        from swath.errors import unknown
+
+        chosen = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+        for word in chosen:
+            if word not in choices:
+                raise unknown(f"choice of {option}", word, choices)
+        if not chosen:
+            raise SwathError(f"{option}: name at least one of {', '.join(choices)}")
+        return chosen
+
+    return read
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--threads`."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=whole("--threads"), metavar="N", help="processor threads (default: what torch chooses)"
+    )
+
+
+def set_threads(threads: int | None) -> None:
+    """Give every engine the same number of threads."""
+    if threads is not None:
+        import cv2
+        import torch
+
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)

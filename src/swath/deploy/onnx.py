@@ -1,0 +1,59 @@
+"""ONNX, by torch's own exporter."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from swath.deploy.graph import example
+from swath.errors import SwathError
+from swath.inference.description import KEY, Description
+
+
+def write(module: nn.Module, description: Description, path: Path) -> None:
+    """One self-contained file with a free batch, height and width."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise SwathError(f"--to onnx needs the package '{error.name}'; pip install 'swath[onnx]'") from error
+    free = torch.export.Dim.DYNAMIC
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example(description),),
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            input_names=["image"],
+            output_names=["labels" if description.finish == "inside" else "logits"],
+            dynamic_shapes={"image": {0: free, 1: free, 2: free}},
+        )
+    assert program is not None  # with dynamo=True the exporter always gives one
+    program.model.metadata_props[KEY] = description.as_json()
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # stack traces with this machine's paths, three quarters of a small file
+    program.save(str(path), external_data=False)
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    """The exporter reports on itself by print, log and warning; none of it is of use to a person here."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

@@ -1,0 +1,41 @@
+"""`.pt2`: a `torch.export` program, for torch without swath (and for its compilers)."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.utils._sympy.numbers import int_oo
+from torch.utils._sympy.value_ranges import ValueRanges
+
+from swath.deploy.graph import example
+from swath.inference.description import KEY, Description
+
+
+def write(module: nn.Module, description: Description, path: Path) -> None:
+    """A program with a free batch, height and width."""
+    free = torch.export.Dim.DYNAMIC
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(
+            module, (example(description),), dynamic_shapes={"image": {0: free, 1: free, 2: free}}
+        )
+        _free_small_sizes(program, description)
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # this machine's paths
+        buffer = io.BytesIO()  # given a path, it would name the archive after the temporary file
+        torch.export.save(program, buffer, extra_files={KEY: description.as_json()})
+    path.write_bytes(buffer.getvalue())
+
+
+def _free_small_sizes(program: ExportedProgram, description: Description) -> None:
+    """Tracing notes that no inner map was one pixel, and from that forbids pictures that small. Its guess is about
+    memory layouts; the operators take them, and the check tries the smallest size. Guards that say the same stay in the
+    file: `program.module(check_guards=False)` leaves them out."""
+    image = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == "image")
+    for side, least in zip(image.meta["val"].shape, (1, *description.min_size)):
+        program.range_constraints[side.node.expr] = ValueRanges(least, int_oo)

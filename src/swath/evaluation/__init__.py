@@ -1,0 +1,9 @@
+"""How good a network is: exact integer confusion matrices, and the scores that follow from them."""
+
+from __future__ import annotations
+
+from swath.evaluation.confusion import ConfusionMatrix
+from swath.evaluation.evaluator import evaluate
+from swath.evaluation.metrics import Scores, metrics
+
+__all__ = ["ConfusionMatrix", "Scores", "evaluate", "metrics"]

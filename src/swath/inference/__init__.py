@@ -1,0 +1,9 @@
+"""From pictures to label maps, whichever engine runs underneath."""
+
+from __future__ import annotations
+
+from swath.inference.description import Description
+from swath.inference.segmentation import Segmentation
+from swath.inference.segmenter import Segmenter
+
+__all__ = ["Description", "Segmentation", "Segmenter"]

@@ -1,0 +1,63 @@
+"""Segment many pictures into files; one bad picture does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from swath.errors import SwathError
+from swath.inference.ahead import ahead
+from swath.inference.inputs import Job
+from swath.inference.pictures import write_picture
+from swath.inference.segmentation import Segmentation
+from swath.inference.segmenter import Segmenter
+
+
+@dataclass
+class Summary:
+    """What became of a run."""
+
+    done: int = 0
+    failed: list[str] = field(default_factory=list)  # one line each
+    seconds: float = 0.0
+
+
+def predict(
+    segmenter: Segmenter, jobs: Sequence[Job], alpha: float = 0.5, watch: Callable[[Job], None] | None = None
+) -> Summary:
+    """Do all jobs in order. What cannot be read or segmented is listed; what cannot be written stops the run."""
+    summary = Summary()
+    start = perf_counter()
+    for job, picture in ahead(_read, jobs):
+        try:
+            result = segmenter(picture())
+        except SwathError as error:
+            summary.failed.append(str(error) if str(job.picture) in str(error) else f"{job.picture}: {error}")
+        else:
+            _write(result, job, alpha)
+            summary.done += 1
+        if watch:
+            watch(job)
+    summary.seconds = perf_counter() - start
+    return summary
+
+
+def _read(job: Job) -> npt.NDArray[np.uint8]:
+    from swath.data import read_image
+
+    return read_image(job.picture)
+
+
+def _write(result: Segmentation, job: Job, alpha: float) -> None:
+    write: dict[str, Callable[[Path], None]] = {
+        "labels": result.save,
+        "overlay": lambda path: result.save_overlay(path, alpha),
+        "color": lambda path: write_picture(path, result.color()),
+    }
+    for kind, path in job.outputs.items():
+        write[kind](path)

@@ -1,0 +1,81 @@
+"""`Segmentation`: a label map with everything that is needed to look at it, count it and keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from swath.errors import SwathError
+from swath.inference.pictures import write_picture
+
+Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Segmentation:
+    """`labels` H x W (255: none) and `image` H x W x 3 RGB, both uint8."""
+
+    labels: Array
+    class_names: Sequence[str]
+    colors: Sequence[tuple[int, int, int]]
+    image: Array
+
+    def palette(self) -> Array:
+        """256 x 3: the colour of each label; black where there is no class."""
+        table: Array = np.zeros((256, 3), np.uint8)
+        table[: len(self.colors)] = self.colors
+        return table
+
+    def color(self) -> Array:
+        """Each pixel in the colour of its class, RGB."""
+        colored: Array = self.palette()[self.labels]
+        return colored
+
+    def overlay(self, alpha: float = 0.5) -> Array:
+        """The picture tinted by class, RGB; borders between classes stand out. `alpha` 0 is the picture, 1 the colours.
+        Pixels without a class stay as they are."""
+        if not 0 <= alpha <= 1:
+            raise SwathError(f"overlay: alpha {alpha} must lie between 0 and 1")
+        image = self.image if self.image.shape[2] == 3 else np.repeat(self.image[:, :, :1], 3, axis=2)
+        color = self.color()
+        mixed: Array = cv2.addWeighted(image, 1 - alpha, color, alpha, 0)
+        edge = self._borders()
+        mixed[edge] = (0.25 * mixed[edge] + 0.75 * np.maximum(color[edge], 48)).astype(np.uint8)
+        nothing = self.labels == 255
+        mixed[nothing] = image[nothing]
+        return mixed
+
+    def shares(self) -> dict[str, float]:
+        """The share of the picture that each class covers, the largest first; those that do not occur are left out."""
+        counts = np.bincount(self.labels.ravel(), minlength=256)[: len(self.class_names)]
+        order = np.argsort(-counts, kind="stable")
+        return {self.class_names[i]: int(counts[i]) / self.labels.size for i in order if counts[i]}
+
+    def save(self, path: str | Path) -> None:
+        """Write the labels as a PNG: pixel values are class numbers, its palette their colours."""
+        from swath.data import write_label
+
+        if Path(path).suffix.lower() != ".png":
+            raise SwathError(f"{path}: labels are kept as .png, others change values; name it {Path(path).stem}.png")
+        write_label(Path(path), self.labels, self.palette())
+
+    def save_overlay(self, path: str | Path, alpha: float = 0.5) -> None:
+        """Write the overlay as .png or .jpg."""
+        write_picture(Path(path), self.overlay(alpha))
+
+    def _borders(self) -> npt.NDArray[np.bool_]:
+        """Pixels beside another class; the line grows with the picture, so that it is seen at any size."""
+        width = 2 * (max(self.labels.shape) // 1500) + 3
+        kernel = np.ones((width, width), np.uint8)
+        differs: npt.NDArray[np.bool_] = cv2.dilate(self.labels, kernel) != cv2.erode(self.labels, kernel)
+        return differs
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        most = ", ".join(f"{name} {share:.0%}" for name, share in list(self.shares().items())[:3])
+        return f"Segmentation({width}x{height}: {most})"

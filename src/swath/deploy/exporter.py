@@ -40,10 +40,10 @@ def export(
         raise unknown("finish", finish, ("outside", "inside"))
     if path.suffix != FORMATS[to]:
         raise SwathError(f"{path}: a file of {to} ends in {FORMATS[to]}; name it {path.with_suffix(FORMATS[to]).name}")
-    module, description = exportable(network, finish)
+    module, description, example = exportable(network, finish)
     original = Segmenter(copy.deepcopy(network).cpu().eval(), optimise=False)
     with atomic_path(path) as temporary:
-        importlib.import_module(f"swath.deploy.{to}").write(module, description, temporary)
+        importlib.import_module(f"swath.deploy.{to}").write(module, description, example, temporary)
         exported = Segmenter(temporary)
         checks = compare(original, exported, chain(real(description), pictures, hostile(description)))
         report = Report(str(path), checks)

@@ -41,21 +41,23 @@ class LabelsOut(nn.Module):
         return image
 
 
-def exportable(network: Network, finish: Finish) -> tuple[nn.Module, Description]:
-    """The module to export, its batch norms folded, on the CPU in eval mode; and what its file will say of itself."""
+def exportable(network: Network, finish: Finish) -> tuple[nn.Module, Description, Tensor]:
+    """The module to export, its batch norms folded, on the CPU in eval mode; what its file will say of itself; and
+    pixels to trace it with."""
     fused = fuse(copy.deepcopy(network).drop_aux().cpu())
     description = replace(Description.of(network), finish=finish)
     module: nn.Module = PixelsIn(fused)
     if finish == "inside":
         module = LabelsOut(PixelsIn(fused), description.align_corners, description.multiple)
-    return module.eval(), description
+    return module.eval(), description, example(description, network.deepest)
 
 
-def example(description: Description) -> Tensor:
-    """Pixels to trace with: a batch of 2 and unequal sides, because 1 and equal numbers are taken for constants."""
+def example(description: Description, deepest: int) -> Tensor:
+    """Pixels to trace with: a batch of 2, unequal sides, and no map with a side of 1, because tracers take 1 and equal
+    numbers for constants."""
     height, width = (
-        -(-max(2 * least, start) // description.multiple) * description.multiple
-        for least, start in zip(description.min_size, (128, 192))
+        -(-max(2 * least, more * deepest, 64 * more) // description.multiple) * description.multiple
+        for least, more in zip(description.min_size, (2, 3))
     )
     noise = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, height, width, description.channels), dtype=torch.uint8, generator=noise)

@@ -9,14 +9,13 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from swath.deploy.graph import example
 from swath.errors import SwathError
 from swath.inference.description import KEY, Description
 
 
-def write(module: nn.Module, description: Description, path: Path) -> None:
+def write(module: nn.Module, description: Description, example: Tensor, path: Path) -> None:
     """One self-contained file with a free batch, height and width."""
     try:
         import onnx  # noqa: F401
@@ -28,7 +27,7 @@ def write(module: nn.Module, description: Description, path: Path) -> None:
     with _quiet():
         program = torch.onnx.export(
             module,
-            (example(description),),
+            (example,),
             dynamo=True,
             verbose=False,
             external_data=False,

@@ -7,22 +7,21 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from swath.deploy.graph import example
 from swath.inference.description import KEY, Description
 
 
-def write(module: nn.Module, description: Description, path: Path) -> None:
+def write(module: nn.Module, description: Description, example: Tensor, path: Path) -> None:
     """A program with a free batch, height and width."""
     free = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(
-            module, (example(description),), dynamic_shapes={"image": {0: free, 1: free, 2: free}}
+            module, (example,), dynamic_shapes={"image": {0: free, 1: free, 2: free}}
         )
         _free_small_sizes(program, description)
         for node in program.graph.nodes:

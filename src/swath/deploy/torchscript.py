@@ -7,17 +7,16 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from swath.deploy.graph import example
 from swath.inference.description import KEY, Description
 
 
-def write(module: nn.Module, description: Description, path: Path) -> None:
+def write(module: nn.Module, description: Description, example: Tensor, path: Path) -> None:
     """A traced program. Sizes stay free because the networks take them from tensors; the check tries others."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, (example(description),), check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(module, (example,), check_trace=False)  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()  # given a path, it would name the archive after the temporary file
         torch.jit.save(traced, buffer, _extra_files={KEY: description.as_json()})  # type: ignore[no-untyped-call]
     path.write_bytes(buffer.getvalue())

@@ -1,0 +1,140 @@
+"""A run and its folder: start one, go on with one, and say what to type next."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from swath.cards import load_card
+from swath.data import Source
+from swath.errors import SwathError
+from swath.files import make_folder
+from swath.training.checkpoint import newest_checkpoint
+from swath.training.config import Recipe
+from swath.training.display import Display, duration
+from swath.training.guards import Stopped
+from swath.training.loop import Trainer
+from swath.training.machine import settle
+from swath.training.recipe_files import load_recipe, save_recipe
+from swath.training.sources import Cached, open_sources
+from swath.training.stage import check_stages
+
+CONFIG = "config.yaml"
+# What a run writes, and so what --overwrite removes; anything else in the folder is left alone.
+_FILES = (CONFIG, "steps.csv", "metrics.csv", "log.txt", "report.html", "best.safetensors", "last.safetensors")
+_FOLDERS = ("checkpoints", "tensorboard")
+# What may differ when a run is resumed: where things are and how fast they go, not what comes out.
+_RESUMABLE = ("data.root", "data.workers", "data.cache", "device", "tensorboard", "checkpoint_minutes", "samples")
+
+Overrides = Sequence[tuple[str, Sequence[str]]]
+
+
+def start(name: str, overrides: Overrides = (), out: str | Path | None = None, overwrite: bool = False) -> int:
+    """Train a recipe (a name or a YAML file) in a new folder, runs/NAME unless `out` says otherwise."""
+    recipe = load_recipe(name, overrides)
+    folder = Path(out) if out else Path("runs") / recipe.name
+    if (folder / CONFIG).exists() and not overwrite:
+        raise SwathError(
+            f"{folder}: holds a run already; go on with it (swath train --resume {folder}), "
+            "choose another folder with --out, or replace it with --overwrite"
+        )
+    settle(recipe)
+    _make_absolute(recipe)
+    train, val = open_sources(recipe.data)
+    check_stages(recipe, train)  # before anything of an old run is removed
+    for stale in _FILES:
+        (folder / stale).unlink(missing_ok=True)
+    for stale in _FOLDERS:
+        shutil.rmtree(folder / stale, ignore_errors=True)
+    make_folder(folder / "checkpoints")
+    save_recipe(
+        recipe, folder / CONFIG, "the resolved recipe of this run; `swath train THIS_FILE --out FOLDER` repeats it"
+    )
+    return _go(recipe, folder, train, val, fresh=True)
+
+
+def resume(folder: str | Path, overrides: Overrides = ()) -> int:
+    """Go on with a run as though it had never been interrupted."""
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise SwathError(
+            f"{folder}: holds no run (there is no {CONFIG} in it); give the folder that `swath train` named"
+        )
+    for key, _ in overrides:
+        if key not in _RESUMABLE:
+            raise SwathError(
+                f"--{key} would make another run of {folder}; resuming takes only {', '.join(_RESUMABLE)}. "
+                f"Start a new run with: swath train {folder / CONFIG} --{key} … --out FOLDER"
+            )
+    recipe = load_recipe(folder / CONFIG, overrides)
+    settle(recipe)
+    return _go(recipe, folder, *open_sources(recipe.data), fresh=False)
+
+
+def _go(recipe: Recipe, folder: Path, train: Source, val: Source, fresh: bool) -> int:
+    """Train, and turn every way a run can end into an exit status and a line that says how to go on."""
+    torch.set_num_threads(recipe.threads or 1)
+    display = Display(folder / "log.txt")
+    state, complaints = (None, []) if fresh else newest_checkpoint(folder / "checkpoints")
+    for complaint in complaints:
+        display.line(f"passed over: {complaint}")
+    began = time.monotonic()
+    display.line(_opening(recipe, folder, len(train), len(val), state["position"]["total"] if state else 0))
+    if recipe.data.cache:
+        train, val = (_cached(source, recipe.threads or 1, display) for source in (train, val))
+    trainer = Trainer(recipe, folder, train, val, display)
+    try:
+        trainer.train(state)
+    except Stopped as stopped:
+        display.line(f"{stopped} after iteration {trainer.position.total}; everything is saved")
+        display.line(f"resume with: swath train --resume {folder}")
+        return 128 + stopped.signal
+    except torch.OutOfMemoryError as error:
+        raise SwathError(
+            "the device's memory is too small; try a smaller --batch or --window.size, or --amp"
+        ) from error
+    at = trainer.position
+    display.line(
+        f"done in {duration(time.monotonic() - began)}: mIoU {100 * at.best:.1f} % at iteration {at.best_total}"
+    )
+    display.line(f"report: {folder / 'report.html'}")
+    best = folder / "best.safetensors"
+    place = "" if load_card(recipe.data.card).builtin else f" --card {recipe.data.card}"
+    place += f" --root {recipe.data.root}" if recipe.data.root else ""
+    display.line(f"next:   swath evaluate {best}{place}")
+    display.line(f"        swath predict {best} PICTURES --out out")
+    display.line(f"        swath export {best} --to onnx")
+    return 0
+
+
+def _opening(recipe: Recipe, folder: Path, train: int, val: int, done: int) -> str:
+    what = f"resuming after iteration {done}" if done else "training"
+    return (
+        f"{what}: {recipe.network} on {recipe.data.card}, {train} pictures (validation: {val}), {recipe.device}, "
+        f"{recipe.threads} threads, {recipe.data.workers} workers, in {folder}"
+    )
+
+
+def _cached(source: Source, processes: int, display: Display) -> Source:
+    def told(done: int, total: int) -> None:
+        display.show("reading pictures", done, "")
+
+    display.start(0, len(source))
+    try:
+        return Cached(source, processes, told)
+    finally:
+        display.stop()
+
+
+def _make_absolute(recipe: Recipe) -> None:
+    """Paths as they are wherever the run's config.yaml is read again."""
+    data = recipe.data
+    data.root = str(Path(data.root).expanduser().resolve()) if data.root else None
+    if not load_card(data.card).builtin:
+        data.card = str(Path(data.card).expanduser().resolve())
+    for stage in recipe.stages:
+        stage.init = str(Path(stage.init).expanduser().resolve()) if stage.init else None

@@ -1,0 +1,85 @@
+"""The endless row of batches of a stage, which can be entered at any place (stack.md: exact resume)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+
+from swath.data import Source
+from swath.data.windows import Windows
+from swath.errors import SwathError
+
+Batch = dict[str, Any]  # image uint8 N x 3 x H x W, labels uint8 N x H x W, index N
+
+
+def batches_an_epoch(source: Source, batch: int) -> int:
+    """Whole batches; the last, incomplete one is dropped, for it would count more than the others."""
+    if len(source) < batch:
+        raise SwathError(
+            f"{source.card.name}: the training split has {len(source)} pictures, "
+            f"fewer than one batch of {batch}; give a smaller --batch"
+        )
+    return len(source) // batch
+
+
+class Stream:
+    """Batch n is a function of (seed, n): the order of an epoch of (seed, epoch), a window of (seed, epoch, index).
+
+    So one number says where a training stands, and the workers, and how far they have read ahead, do not matter.
+    """
+
+    def __init__(self, windows: Windows, batch: int, seed: int, workers: int = 0, pin: bool = False):
+        self.windows, self.batch, self.seed, self.workers, self.pin = windows, batch, seed, workers, pin
+        self.batches_an_epoch = batches_an_epoch(windows.source, batch)
+
+    def order(self, epoch: int) -> list[int]:
+        """The pictures of an epoch, shuffled."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return torch.randperm(len(self.windows), generator=generator).tolist()
+
+    def keys(self, first: int, end: int) -> Iterator[list[tuple[int, int]]]:
+        """(epoch, index) of the pictures of the batches from `first` to before `end`."""
+        order: list[int] = []
+        for number in range(first, end):
+            epoch, place = divmod(number, self.batches_an_epoch)
+            if not order or place == 0:
+                order = self.order(epoch)
+            yield [(epoch, index) for index in order[place * self.batch : (place + 1) * self.batch]]
+
+    def batches(self, first: int, end: int) -> Iterator[Batch]:
+        """The batches themselves; workers live on from epoch to epoch."""
+        loader: DataLoader[Any] = DataLoader(
+            self.windows,  # type: ignore[arg-type]  # a map from (epoch, index), not from a number
+            batch_sampler=_Keys(self, first, end),
+            num_workers=self.workers,
+            pin_memory=self.pin,
+            worker_init_fn=alone,
+            generator=torch.Generator().manual_seed(self.seed),  # else starting workers would draw from the global one
+        )
+        return iter(loader)
+
+
+class _Keys:
+    """What a loader asks for: an object that iterates and knows its length."""
+
+    def __init__(self, stream: Stream, first: int, end: int):
+        self.stream, self.first, self.end = stream, first, end
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return self.stream.keys(self.first, self.end)
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+
+def alone(_: int) -> None:
+    """A worker is one of many: one thread is its share. Ctrl-C is for the main process, which ends its workers."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -1,0 +1,69 @@
+"""Learning rates: their values where one can name them, and that nothing but the step decides."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from swath.data.windows import WindowSpec
+from swath.errors import SwathError
+from swath.training import Stage
+from swath.training.schedules import check_warmup, factor, rate
+
+STEPS = 101
+
+
+def stage(**keys: Any) -> Stage:
+    return Stage(**{"iterations": STEPS, "window": WindowSpec(size=(8, 8)), "lr": 1.0, **keys})
+
+
+@pytest.mark.parametrize("name", ["constant", "poly", "cosine", "onecycle"])
+def test_warmup_rises_from_zero_and_ends_at_the_full_rate(name: str) -> None:
+    one = stage(schedule=name, warmup=10)
+    assert [factor(one, step, STEPS) for step in (0, 5)] == [0, 0.5]
+    if name != "onecycle":
+        assert factor(one, 10, STEPS) == 1
+
+
+def test_values() -> None:
+    assert {factor(stage(schedule="constant"), step, STEPS) for step in range(STEPS)} == {1.0}
+    poly = stage(schedule="poly", power=0.9)
+    assert factor(poly, 0, STEPS) == 1 and factor(poly, 50, STEPS) == pytest.approx(0.5**0.9)
+    assert factor(poly, STEPS - 1, STEPS) == 0
+    cosine = stage(schedule="cosine", floor=0.001)
+    assert factor(cosine, 0, STEPS) == 1 and factor(cosine, 50, STEPS) == pytest.approx(0.5005)
+    assert factor(cosine, STEPS - 1, STEPS) == pytest.approx(0.001)
+    cycle = stage(schedule="onecycle", peak=0.3)
+    assert factor(cycle, 0, STEPS) == pytest.approx(1 / 25) and factor(cycle, 30, STEPS) == pytest.approx(1)
+    assert factor(cycle, STEPS - 1, STEPS) == pytest.approx(0)
+    assert max(factor(cycle, step, STEPS) for step in range(STEPS)) == pytest.approx(1)
+
+
+def test_the_settings_of_contextnet() -> None:
+    """1000 iterations from 0 to 3e-3, then half a cosine to a thousandth of it."""
+    steps = 185_000
+    one = stage(iterations=steps, schedule="cosine", warmup=1000, floor=1e-3, lr=3e-3)
+    assert rate(one, 0, steps) == 0 and rate(one, 500, steps) == pytest.approx(1.5e-3)
+    assert rate(one, 1000, steps) == 3e-3
+    middle = 1000 + (steps - 1001) / 4
+    share = (1 + math.cos(math.pi / 4)) / 2
+    assert rate(one, round(middle), steps) == pytest.approx(3e-3 * (1e-3 + (1 - 1e-3) * share), rel=1e-4)
+    assert rate(one, steps - 1, steps) == pytest.approx(3e-6)
+
+
+@pytest.mark.parametrize("name", ["constant", "poly", "cosine", "onecycle"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 50])
+def test_always_a_rate(name: str, steps: int) -> None:
+    for peak in (0.0, 0.3, 1.0):
+        one = stage(schedule=name, peak=peak)
+        assert all(0 <= factor(one, step, steps) <= 1 for step in range(steps))
+
+
+def test_a_warmup_that_never_ends_is_refused() -> None:
+    with pytest.raises(
+        SwathError, match="has 20 iterations and a warmup of 1000; give a shorter one, such as --warmup 2"
+    ):
+        check_warmup(stage(warmup=1000), 20)
+    check_warmup(stage(warmup=19), 20)

@@ -9,18 +9,22 @@ WORKERS ?= 2
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 PIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-all check clean
 help:
-	@echo "make demo    train on synthetic streets, score, segment pictures -> demo/index.html"
-	@echo "make test    all the tests"
-	@echo "make check   lint and types"
-	@echo "make clean   remove the environment and what the demo wrote"
+	@echo "make demo      train on synthetic streets, score, segment pictures -> demo/index.html"
+	@echo "make test      all the tests"
+	@echo "make test-all  the same, and every network is traced, exported and compiled (not one of each kind)"
+	@echo "make check     lint and types"
+	@echo "make clean     remove the environment and what the demo wrote"
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/swath demo --out demo --overwrite
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-all: export SWATH_TEST_ALL = 1
+test-all: test
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -77,9 +77,8 @@ def gallery(result: DemoResult, segmenter: Segmenter, card: Card, source: Source
     height, width = result.size
     shown = range(min(PICTURES, len(source)))
     rows = [_row(segmenter, source, i) for i in shown]
-    bars = [
-        Bar(name, iou, f"rgb{tuple(color)}") for name, iou, color in zip(card.class_names, scores.class_iou, card.colors)
-    ]
+    named = zip(card.class_names, scores.class_iou, card.colors)
+    bars = [Bar(name, iou, f"rgb{tuple(color)}") for name, iou, color in named]
     facts = table(
         ["what", "how much"],
         [

@@ -30,7 +30,7 @@ def conv(
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution without bias, batch norm, activation (None: leave it out)."""
+    """Convolution (without bias unless asked), batch norm, activation (None: leave it out)."""
 
     def __init__(
         self,
@@ -43,12 +43,20 @@ class ConvNormAct(nn.Sequential):
         act: Activation | None = relu,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        bias: bool = False,
     ):
         super().__init__(
-            conv(i, o, kernel, stride, dilation, groups),
+            conv(i, o, kernel, stride, dilation, groups, bias),
             nn.BatchNorm2d(o, eps=eps, momentum=momentum),
             *([act()] if act else []),
         )
+
+
+class NormActConv(nn.Sequential):
+    """Batch norm, ReLU, convolution: pre-activation order. The ReLU overwrites the norm's output, never its input."""
+
+    def __init__(self, i: int, o: int, kernel: int = 3, groups: int = 1, bias: bool = False, momentum: float = 0.1):
+        super().__init__(nn.BatchNorm2d(i, momentum=momentum), relu(), conv(i, o, kernel, groups=groups, bias=bias))
 
 
 class SeparableConv(nn.Sequential):

@@ -20,7 +20,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
         file.write("half of the n")
         raise RuntimeError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_folders_are_made_and_the_umask_is_kept(tmp_path: Path) -> None:

@@ -120,10 +120,10 @@ def test_a_file_that_answers_differently_is_not_kept(
     right = exporter.exportable
 
     def wrong(network: Network, finish: str):  # type: ignore[no-untyped-def]
-        module, description = right(network, finish)
+        module, description, example = right(network, finish)
         with torch.no_grad():
             [each for each in module.modules() if isinstance(each, torch.nn.Conv2d)][-1].bias[1] += 3
-        return module, description
+        return module, description, example
 
     monkeypatch.setattr(exporter, "exportable", wrong)
     with pytest.raises(SwathError, match=r"was not written: on '.*' .* pixels differ from the original"):

@@ -28,7 +28,10 @@ from golden_facts import check
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSES = 3
 # Root mean square error of the logits in bfloat16, as a share of their spread: 0.12 but for these.
-BFLOAT16 = {"enet": 0.25}  # a near-tie moves the corner that unpooling returns a maximum to
+BFLOAT16 = {
+    "enet": 0.25,  # a near-tie moves the corner that unpooling returns a maximum to
+    **dict.fromkeys(("ddrnet39", "pidnet_m", "pidnet_l"), 0.35),  # roundings add up over many layers of random weights
+}
 
 
 @pytest.fixture(scope="module", params=list_models())

@@ -28,6 +28,7 @@ class Network(nn.Module):
 
     stride: int = 8  # of the logits
     min_size: tuple[int, int] = (1, 1)  # the smallest height and width that work
+    deepest: int = 32  # stride of the coarsest map; tracers need larger pictures, they take a side of 1 for a constant
     align_corners: bool = False  # how logits are enlarged
 
     def __init__(self, *, num_classes: int, in_channels: int = 3):
@@ -39,6 +40,7 @@ class Network(nn.Module):
         self.tasks: dict[str, int] = {"segmentation": num_classes}
         self.preprocesses: dict[str, Preprocess] = {"image": Preprocess.imagenet(in_channels)}
         self.aux_weights: tuple[float, ...] = ()
+        self._aux_kinds: tuple[str, ...] = ()
         self.aux_heads = nn.ModuleList()
         self.meta: WeightsMeta | None = None  # what the weights file said, for a loaded network
 
@@ -54,6 +56,20 @@ class Network(nn.Module):
             raise SwathError(f"{self.name} takes {wanted} channels, this preprocess has {len(value.mean)}")
         self.preprocesses = {**self.preprocesses, "image": value}
 
+    @property
+    def aux_kinds(self) -> tuple[str, ...]:
+        """What each auxiliary output is trained on, parallel to `aux_weights`.
+
+        "segmentation": the classes, as the main output, and the default. "band": the classes, near class boundaries
+        only. "boundary": one channel, whether a pixel is at a class boundary. "detail": one channel, fine structure of
+        the labels (STDC-Seg's Laplacian target).
+        """
+        return self._aux_kinds or ("segmentation",) * len(self.aux_weights)
+
+    @aux_kinds.setter
+    def aux_kinds(self, kinds: tuple[str, ...]) -> None:
+        self._aux_kinds = kinds
+
     def forward_logits(self, *inputs: Tensor) -> Any:
         raise NotImplementedError  # the one method that a family must write
 
@@ -61,7 +77,15 @@ class Network(nn.Module):
         """Scores at the native stride; in training mode `[main, *aux]`."""
         if not torch.compiler.is_compiling():  # sizes are symbols while a graph is traced
             self.check_size(*inputs[0].shape[-2:])
-        return self.forward_logits(*inputs)
+        try:
+            return self.forward_logits(*inputs)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise SwathError(
+                f"{self.name}: a batch norm sees one value a channel, which nothing can be learned from; "
+                "train with 2 or more pictures a batch on each device"
+            ) from error
 
     def forward(self, *inputs: Tensor) -> Any:
         """Scores at the input's size, as every other library gives them."""
@@ -87,4 +111,5 @@ class Network(nn.Module):
         """Remove the heads that only training needs; returns the network itself."""
         self.aux_heads = nn.ModuleList()
         self.aux_weights = ()
+        self.aux_kinds = ()
         return self

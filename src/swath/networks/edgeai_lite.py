@@ -7,7 +7,8 @@ channel for MobileNetV2. Encoders of stride 16 have no dilation; activations are
 
 Where the original fails, this does not: any size, any number of tasks with every decoder, any number of inputs (UNet
 takes its finest shortcut from the stream of `image`), and channel counts that the group width does not divide take
-the next smaller number of groups. Norms start at 1, not 1 - 1e-5. Pixels become (x - 128) / 64.
+the next smaller number of groups. Norms start at 1, not 1 - 1e-5. Pixels become (x - 128) / 64. The
+input `flow` is the flow itself, not a picture of it: u and v in pixels, here / 16, then a confidence from 0 to 1.
 """
 
 from __future__ import annotations
@@ -50,10 +51,7 @@ class EdgeAILite(Network):
         main = "segmentation" if "segmentation" in tasks else next(iter(tasks))
         super().__init__(num_classes=tasks[main], in_channels=inputs["image"])
         self.inputs, self.tasks = dict(inputs), dict(tasks)
-        self.preprocesses = {
-            name: Preprocess(mean=(128.0,) * channels, std=(64.0,) * channels, scale=1.0)
-            for name, channels in inputs.items()
-        }
+        self.preprocesses = {name: _preprocess(name, channels) for name, channels in inputs.items()}
         encoders = [create_encoder(encoder, channels, **encoder_options) for channels in inputs.values()]
         self.encoder = encoders[0] if len(encoders) == 1 else Streams(encoders, list(inputs).index("image"))
         decoders = {task: decoder(self.encoder.channels, classes, style) for task, classes in tasks.items()}
@@ -74,6 +72,13 @@ class EdgeAILite(Network):
         if self.training:
             answers = {task: [answer] for task, answer in answers.items()}
         return answers if len(answers) > 1 else next(iter(answers.values()))
+
+
+def _preprocess(name: str, channels: int) -> Preprocess:
+    """How an input is scaled; flow is small numbers about 0, not pixels."""
+    if name == "flow":
+        return Preprocess(mean=(0.0,) * channels, std=((16.0, 16.0) + (1.0,) * channels)[:channels], scale=1.0)
+    return Preprocess(mean=(128.0,) * channels, std=(64.0,) * channels, scale=1.0)
 
 
 _PAPER = "https://github.com/TexasInstruments/edgeai-torchvision"

@@ -33,8 +33,12 @@ class Preprocess:
 
     @classmethod
     def imagenet(cls, channels: int = 3) -> Preprocess:
-        """ImageNet's statistics; grey gets their average, channels beyond RGB the middle of the range."""
-        mean, std = _IMAGENET
+        """ImageNet's statistics, for pictures of `channels`."""
+        return cls.rgb(*_IMAGENET, channels)
+
+    @classmethod
+    def rgb(cls, mean: tuple[float, ...], std: tuple[float, ...], channels: int = 3) -> Preprocess:
+        """Statistics of RGB; grey gets their average, channels beyond RGB the middle of the range."""
         if channels == 1:
             return cls((sum(mean) / 3,), (sum(std) / 3,))
         extra = max(0, channels - 3)

@@ -6,6 +6,7 @@ import fnmatch
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import SwathError, unknown
@@ -16,6 +17,82 @@ if TYPE_CHECKING:
 # file in this folder -> the names that it registers (a test holds the two against each other)
 FAMILIES: dict[str, tuple[str, ...]] = {
     "contextnet": ("contextnet12", "contextnet14", "contextnet18", "contextnet14_500", "contextnet14_160"),
+    "edgeai_lite": (
+        "deeplabv3plus_lite_mobilenetv2",
+        "deeplabv3plus_lite_mobilenetv2_1p4",
+        "deeplabv3plus_lite_mobilenetv2_fd",
+        "deeplabv3plus_lite_regnetx400mf",
+        "deeplabv3plus_lite_regnetx800mf",
+        "deeplabv3plus_lite_regnetx1p6gf",
+        "deeplabv3plus_lite_regnetx3p2gf",
+        "deeplabv3plus_lite",
+        "unet_lite_mobilenetv2",
+        "unet_lite_mobilenetv2_1p4",
+        "unet_lite_mobilenetv2_fd",
+        "unet_lite_regnetx400mf",
+        "unet_lite_regnetx800mf",
+        "unet_lite_regnetx1p6gf",
+        "unet_lite_regnetx3p2gf",
+        "unet_lite",
+        "fpn_lite_mobilenetv2",
+        "fpn_lite_mobilenetv2_1p4",
+        "fpn_lite_mobilenetv2_fd",
+        "fpn_lite_regnetx400mf",
+        "fpn_lite_regnetx800mf",
+        "fpn_lite_regnetx1p6gf",
+        "fpn_lite_regnetx3p2gf",
+        "fpn_lite",
+        "fpn128_lite_mobilenetv2_fd",
+        "fpn_noaspp_lite_mobilenetv2",
+        "fpn_noaspp_lite_mobilenetv2_fd",
+        "deeplabv3plus_lite_mobilenetv2_motion",
+        "deeplabv3plus_lite_mobilenetv2_multitask",
+    ),
+    "lightnet_mobilenet": (
+        "mobilenetv2plus",
+        "rf_mobilenetv2plus",
+        "mobilenetv2share",
+        "mobilenetv2aspp",
+        "mobilenetv2vortex",
+        "mobilenetv2exfuse",
+    ),
+    "lightnet_encoding": ("rf_mobilenetv2context",),
+    "lightnet_densenet": ("mixscale_densenet", "rf_mixscale_densenet"),
+    "lightnet_wresnet": ("se_wresnetv2", "se_wresnetv1"),
+    "lightnet_shufflenet": ("shufflenetplus", "rf_shufflenetplus"),
+    "lightnet_dualpath": ("se_dpshufflenet",),
+    "lightnet_inception": ("inceptionresnetv2_aspp",),
+    "refinenet_lw": (
+        "rf_lw_resnet50",
+        "rf_lw_resnet101",
+        "rf_lw_resnet152",
+        "rf_lw_mobilenetv2",
+        "rf_lw_nasnet_mobile",
+        "rf_lw_mtl_mobilenetv2",
+        "rf_lw_mtl_mobilenetv2_normals",
+    ),
+    "fastscnn": ("fastscnn",),
+    "enet": ("enet",),
+    "erfnet": ("erfnet",),
+    "esnet": ("esnet",),
+    "lednet": ("lednet", "lednet_seedcode"),
+    "fc_densenet": ("fc_densenet57", "fc_densenet67", "fc_densenet103"),
+    "csfcn": ("csfcn", "csfcn_bilinear", "csfcn_plainstem", "csfcn_tiny", "csfcn_tiny_pixelshuffle"),
+    "sfanet": ("sfanet", "sfanet_stemnorm"),
+    "mgseg": ("mgseg", "mgseg_stemnorm"),
+    "icnet": ("icnet_resnet50", "icnet_resnet101"),
+    "fcn": ("fcn32_resnet18", "fcn32_resnet34", "fcn16_resnet18", "fcn8_resnet18"),
+    "pspnet": ("pspnet_resnet18", "pspnet_resnet50"),
+    "bisenet": ("bisenet_resnet18", "bisenet_resnet34", "bisenet_resnet50"),
+    "swiftnet": ("swiftnet_resnet18", "swiftnet_resnet34", "swiftnet_pyramid_resnet18"),
+    "bisenetv1": ("bisenetv1_resnet18",),
+    "bisenetv2": ("bisenetv2",),
+    "msfnet": ("msfnet",),
+    "pidnet": ("pidnet_s", "pidnet_m", "pidnet_l"),
+    "ddrnet": ("ddrnet23_slim", "ddrnet23", "ddrnet39"),
+    "stdc": ("stdc1_seg", "stdc2_seg"),
+    "pp_liteseg": ("pp_liteseg_t", "pp_liteseg_b"),
+    "regseg": ("regseg", "regseg_large"),
 }
 
 
@@ -100,8 +177,18 @@ def model_info(name: str) -> Info:
     raise unknown("network", name, list_models())
 
 
-def create_model(name: str, num_classes: int = 19, in_channels: int = 3, **options: Any) -> Network:
-    """Build a network with fresh weights. `options` are the builder's own keywords (e.g. `aux=True`)."""
+def create_model(
+    name: str,
+    num_classes: int = 19,
+    in_channels: int = 3,
+    *,
+    encoder_weights: str | Path | None = None,
+    **options: Any,
+) -> Network:
+    """Build a network with fresh weights. `options` are the builder's own keywords (e.g. `aux=True`).
+
+    `encoder_weights` is a local ImageNet checkpoint (.pth or .safetensors) that the network's encoder starts from.
+    """
     info = model_info(name)
     if num_classes < 1 or in_channels < 1:
         raise SwathError(f"{info.name}: num_classes ({num_classes}) and in_channels ({in_channels}) must be 1 or more")
@@ -109,6 +196,10 @@ def create_model(name: str, num_classes: int = 19, in_channels: int = 3, **optio
     model = info.build(num_classes=num_classes, in_channels=in_channels, **options)
     model.name = info.name
     model.arguments = {"num_classes": num_classes, "in_channels": in_channels, **options}
+    if encoder_weights is not None:  # no part of `arguments`: weights saved later hold the tensors themselves
+        from swath.networks.encoders.checkpoints import load_encoders
+
+        load_encoders(model, encoder_weights)
     return model
 
 

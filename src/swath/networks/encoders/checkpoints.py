@@ -7,7 +7,7 @@ used or stand in the list of those that no encoder has (classifiers). What does 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,15 +73,15 @@ def load_encoder(encoder: Encoder, path: str | Path, adapt_input: bool = False) 
     return Loaded(layout.name, len(file) - len(left_out), tuple(left_out), adapted)
 
 
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, out of their wrappers and without prefixes that all names share."""
+def read_tensors(path: str | Path, prefixes: Sequence[str] = _PREFIXES) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, out of their wrappers and without those of `prefixes` that all share."""
     path = Path(path)
     if not path.is_file():
         raise SwathError(f"{path}: no such file; give the path of a checkpoint (.pth or .safetensors)")
     tensors = _unwrapped(_read(path))
     if not tensors:
         raise SwathError(f"{path}: holds no tensors by name; is it a checkpoint of a network?")
-    while prefix := _shared_prefix(tensors):
+    while prefix := _shared_prefix(tensors, prefixes):
         tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     return tensors
 
@@ -112,9 +112,9 @@ def _unwrapped(found: Any) -> dict[str, Tensor]:
     return {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
 
 
-def _shared_prefix(tensors: Mapping[str, Tensor]) -> str | None:
+def _shared_prefix(tensors: Mapping[str, Tensor], prefixes: Sequence[str]) -> str | None:
     """A known prefix of nine keys in ten."""
-    for prefix in _PREFIXES:
+    for prefix in prefixes:
         if sum(key.startswith(prefix) for key in tensors) >= 0.9 * len(tensors):
             return prefix
     return None

@@ -28,6 +28,7 @@ test-all: test
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/mypy
 
 # torch first and by itself: another package must not choose its version

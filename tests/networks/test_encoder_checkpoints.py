@@ -121,8 +121,7 @@ def regnet(layout: str) -> dict[str, Tensor]:
             names = {
                 "torchvision": [(f"{tv}.{n}.0", f"{tv}.{n}.1") for n in ("f.a", "f.b", "f.c", "proj")],
                 "timm": [(f"{other}.{n}.conv", f"{other}.{n}.bn") for n in ("conv1", "conv2", "conv3", "downsample")],
-                "pycls": [(f"{other}.f.{n}", f"{other}.f.{n}_bn") for n in "abc"]
-                + [(f"{other}.proj", f"{other}.bn")],
+                "pycls": [(f"{other}.f.{n}", f"{other}.f.{n}_bn") for n in "abc"] + [(f"{other}.proj", f"{other}.bn")],
             }[layout]
             for (conv, norm), shape in zip(names, shapes):
                 made.conv(conv, *shape), made.norm(norm, shape[0])

@@ -117,7 +117,7 @@ def test_deep_supervision_can_be_dropped(name):
 def test_presence_heads_answer_once_a_picture(name, heads):
     model = create_model(name, num_classes=5, width=0.25)
     main, *aux = model.logits(torch.randn(2, 3, 16, 40))
-    assert model.presence_aux and model.aux_weights == (0.2,) * heads
+    assert model.aux_kinds == ("presence",) * heads and model.aux_weights == (0.2,) * heads
     assert main.shape == (2, 5, 4, 10) and [each.shape for each in aux] == [(2, 5, 1, 1)] * heads
 
 

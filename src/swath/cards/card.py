@@ -180,9 +180,7 @@ class Card:
         from swath.data.streets import Streets
 
         info = self.split_info(split)
-        settings: dict[str, Any] = {
-            key: value for key, value in (("count", info.count), ("size", info.size)) if value
-        }
+        settings: dict[str, Any] = {key: value for key, value in (("count", info.count), ("size", info.size)) if value}
         for key, value in options.items():
             if key not in ("count", "size", "seed"):
                 raise unknown(f"option of card '{self.name}'", key, ("count", "size", "seed"))

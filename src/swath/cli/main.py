@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from swath import __version__
 from swath.errors import SwathError, unknown
 
-# In the order of a project's life; each is the file of the same name in this folder.
+# In the order of a project's life; each is the file of the same name in this folder (a keyword's ends in _).
 COMMANDS = (
+    "demo",
     "models",
     "cards",
     "init-card",
@@ -23,6 +26,7 @@ COMMANDS = (
     "predict",
     "benchmark",
     "export",
+    "import",
 )
 
 
@@ -30,13 +34,21 @@ def command_module(command: str) -> ModuleType:
     """The file of a command: HELP, EXAMPLES, add_arguments(parser) and run(arguments)."""
     if command not in COMMANDS:
         raise unknown("command", command, COMMANDS)
-    return importlib.import_module("swath.cli." + command.replace("-", "_"))
+    name = command.replace("-", "_")
+    return importlib.import_module(f"swath.cli.{name}_" if keyword.iskeyword(name) else f"swath.cli.{name}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SwathError(f"{message}; `{self.prog} --help` shows how")
 
 
 def build_parser(command: str) -> argparse.ArgumentParser:
     """The parser of one command; every help ends with examples to copy."""
     module = command_module(command)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"swath {command}",
         description=module.HELP,
         epilog="examples:\n" + module.EXAMPLES.strip("\n"),
@@ -61,7 +73,8 @@ def overview() -> str:
             *lines,
             "",
             "examples:",
-            "  swath train streets                         train on synthetic streets, nothing to download",
+            "  swath demo                                  the whole way on synthetic streets, two minutes",
+            "  swath train streets                         only the training; nothing to download",
             "  swath evaluate runs/streets/best.safetensors",
             "  swath predict runs/streets/best.safetensors picture.jpg --out out",
             "  swath COMMAND --help                        options and examples of one command",
@@ -80,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"swath {__version__}")
             return 0
         parser = build_parser(words[0])
-        return command_module(words[0]).run(parser.parse_args(words[1:])) or 0
+        module = command_module(words[0])
+        own = getattr(module, "parse", None)  # for a command whose words are more than flags
+        return module.run(own(parser, words[1:]) if own else parser.parse_args(words[1:])) or 0
     except SwathError as error:
         print(f"swath: {error}", file=sys.stderr)
         return 2

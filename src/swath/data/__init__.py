@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from swath.data.images import image_size, read_image, read_label_raw, write_label
-    from swath.data.source import Joined, Source
+    from swath.data.source import Joined, MapSource, Source
     from swath.data.windows import Windows, WindowSpec, resize_image, resize_labels, whole, window
 
 _EXPORTS = {
     "Joined": "swath.data.source",
+    "MapSource": "swath.data.source",
     "Source": "swath.data.source",
     "WindowSpec": "swath.data.windows",
     "Windows": "swath.data.windows",
@@ -27,6 +28,7 @@ _EXPORTS = {
 
 __all__ = [
     "Joined",
+    "MapSource",
     "Source",
     "WindowSpec",
     "Windows",

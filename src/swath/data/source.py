@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,35 @@ class Source(Protocol):
     def size(self, index: int) -> tuple[int, int]:
         """(height, width), without decoding the picture."""
         ...
+
+
+class MapSource(Source, Protocol):
+    """A source that supplies more than labels. What a map's name stands for: `swath.data.windows.CUTS`."""
+
+    @property
+    def maps(self) -> Mapping[str, int]:
+        """Names of the maps, with their channels."""
+        ...
+
+    def map(self, index: int, name: str) -> NDArray[Any]:
+        """One of them, of the picture's size: H x W, or H x W x channels where there are several."""
+        ...
+
+
+def supplied(source: Source) -> Mapping[str, int]:
+    """The maps of a source, with their channels; none where it has but pictures and labels."""
+    maps: Mapping[str, int] = getattr(source, "maps", {})
+    return maps
+
+
+def read_parts(source: Source, index: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Of one picture, what is named: "image", "labels", and any of the source's maps.
+
+    Maps come first: a generator that draws them has drawn the picture as well.
+    """
+    own = {"image": source.image, "labels": source.labels}
+    order = sorted(names, key=own.__contains__)
+    return {name: own[name](index) if name in own else source.map(index, name) for name in order}  # type: ignore[attr-defined]
 
 
 class Joined:
@@ -67,6 +96,17 @@ class Joined:
         """(height, width)."""
         part, inner = self._find(index)
         return part.size(inner)
+
+    @property
+    def maps(self) -> Mapping[str, int]:
+        """What every part supplies."""
+        first, *others = (supplied(part) for part in self.parts)
+        return {name: count for name, count in first.items() if all(each.get(name) == count for each in others)}
+
+    def map(self, index: int, name: str) -> NDArray[Any]:
+        """One of the maps."""
+        part, inner = self._find(index)
+        return read_parts(part, inner, [name])[name]
 
     def _find(self, index: int) -> tuple[Source, int]:
         if not 0 <= index < len(self):

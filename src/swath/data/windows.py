@@ -6,6 +6,7 @@ What a window shows depends on (seed, epoch, index) alone: not on the workers, t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.cards.tables import IGNORE
-from swath.data.source import Source
+from swath.data.source import Source, read_parts
 from swath.errors import SwathError
 
 MEAN_COLOR = (124, 116, 104)  # ImageNet's: after normalisation, padding is nothing
@@ -66,6 +67,12 @@ class Place:
     width: int
     mirrored: bool
 
+    @property
+    def scale(self) -> float:
+        """How many times larger the picture is shown; along the axes it differs by what rounding makes of it."""
+        rows, columns = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        return math.sqrt(self.height * self.width / (rows * columns))
+
     def image(self, image: NDArray[np.uint8], pad: tuple[int, int, int] = MEAN_COLOR) -> NDArray[np.uint8]:
         """The window of a picture."""
         part = resize_image(image[self.rows, self.columns], (self.height, self.width))
@@ -77,9 +84,12 @@ class Place:
         return np.asarray(self._finished(part, pad))
 
     def depth(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The window of a depth map; 0 (not measured) is never mixed into measured values, and pads."""
+        """The window of a depth map: what is shown twice as large is half as far away to the same lens.
+
+        0 (not measured) is never mixed into measured values, and pads.
+        """
         part = _resize(depth[self.rows, self.columns], (self.height, self.width), cv2.INTER_NEAREST_EXACT)
-        return np.asarray(self._finished(part, 0))
+        return np.asarray(self._finished(part / np.float32(self.scale), 0))
 
     def flow(self, flow: NDArray[np.float32]) -> NDArray[np.float32]:
         """The window of an optical flow (u, v in pixels, and others): vectors grow and turn with the picture."""
@@ -97,6 +107,14 @@ class Place:
             whole[self.top : self.top + self.height, self.left : self.left + self.width] = part
             part = whole
         return cv2.flip(part, 1) if self.mirrored else part
+
+
+# What a map is called says what it is, and so how it is cut.
+CUTS: Mapping[str, Callable[[Place, NDArray[Any]], NDArray[Any]]] = {
+    "depth": Place.depth,  # float32 H x W, metres; 0: not measured
+    "flow": Place.flow,  # float32 H x W x 2 or more, pixels right and down; then what is no vector, such as confidence
+    "motion": Place.labels,  # uint8 H x W, 1 where a surface moves by itself, 0 where not, 255: unknown
+}
 
 
 def place(height: int, width: int, spec: WindowSpec, rng: np.random.Generator) -> Place:
@@ -183,12 +201,14 @@ def whole(
 
 
 class Windows:
-    """A map dataset: `windows[epoch, index]` is a dict of image (3 x H x W bytes), labels (H x W) and index."""
+    """A map dataset: `windows[epoch, index]` is a dict of image (3 x H x W bytes), labels (H x W), index, and the named
+    maps of the source (H x W, or channels x H x W where there are several)."""
 
-    def __init__(self, source: Source, spec: WindowSpec, seed: int = 0) -> None:
+    def __init__(self, source: Source, spec: WindowSpec, seed: int = 0, maps: Sequence[str] = ()) -> None:
         self.source = source
         self.spec = spec
         self.seed = seed
+        self.maps = tuple(maps)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -196,7 +216,19 @@ class Windows:
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
-        image, labels = window(self.source.image(index), self.source.labels(index), self.spec, rng)
-        planes = np.empty((3, *labels.shape), np.uint8)
-        cv2.split(image, list(planes))
-        return {"image": planes, "labels": labels, "index": index}
+        parts = read_parts(self.source, index, ("image", "labels", *self.maps))
+        height, width = parts["image"].shape[:2]
+        where = place(height, width, self.spec, rng)
+        image = recolor(where.image(parts["image"], self.spec.pad_color), self.spec, rng)
+        cut = {"image": planes(image), "labels": where.labels(parts["labels"])}
+        cut.update({name: planes(CUTS[name](where, parts[name])) for name in self.maps})
+        return {**cut, "index": index}
+
+
+def planes(array: NDArray[Any]) -> NDArray[Any]:
+    """Channels first; a map without channels as it is."""
+    if array.ndim == 2:
+        return array
+    split = np.empty((array.shape[2], *array.shape[:2]), array.dtype)
+    cv2.split(array, list(split))
+    return split

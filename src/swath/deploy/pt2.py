@@ -20,9 +20,7 @@ def write(module: nn.Module, description: Description, example: Tensor, path: Pa
     free = torch.export.Dim.DYNAMIC
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        program = torch.export.export(
-            module, (example,), dynamic_shapes={"image": {0: free, 1: free, 2: free}}
-        )
+        program = torch.export.export(module, (example,), dynamic_shapes={"image": {0: free, 1: free, 2: free}})
         _free_small_sizes(program, description)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # this machine's paths

@@ -51,9 +51,14 @@ def metrics(counts: Counts, card: Card) -> Scores:
     names = list(card.class_names)
     if counts.shape != (len(names), len(names)):
         raise SwathError(f"{card.name}: {len(names)} classes, but the confusion matrix is {counts.shape}")
+    return class_scores(counts, names, [each.category for each in card.classes])
+
+
+def class_scores(counts: Counts, names: list[str], categories: Sequence[str | None]) -> Scores:
+    """The same over any classes; `categories` is parallel to the names, or empty."""
     hits, truth, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     class_iou = _ratios(hits, truth + predicted - hits)
-    category_iou = _category_iou(counts, [each.category for each in card.classes])
+    category_iou = _category_iou(counts, categories)
     class_accuracy = _ratios(hits, truth)
     class_dice = _ratios(2 * hits, truth + predicted)
     pixels = int(counts.sum())

@@ -62,7 +62,7 @@ class Network(nn.Module):
 
         "segmentation": the classes, as the main output, and the default. "band": the classes, near class boundaries
         only. "boundary": one channel, whether a pixel is at a class boundary. "detail": one channel, fine structure of
-        the labels (STDC-Seg's Laplacian target).
+        the labels (STDC-Seg's Laplacian target). "presence": N x classes x 1 x 1, whether the class occurs at all.
         """
         return self._aux_kinds or ("segmentation",) * len(self.aux_weights)
 

@@ -86,9 +86,7 @@ class ContextNet(Network):
         return main
 
 
-def _context_branch(
-    in_channels: int, w: Callable[[int], int], final_conv: bool, residual_relu: bool
-) -> nn.Sequential:
+def _context_branch(in_channels: int, w: Callable[[int], int], final_conv: bool, residual_relu: bool) -> nn.Sequential:
     layers: list[nn.Module] = [ConvNormAct(in_channels, w(32), 3, 2)]
     i = w(32)
     for expand, channels, blocks, stride in _CONTEXT:

@@ -59,6 +59,9 @@ class EdgeAILite(Network):
         self.stride = self.encoder.strides[decoders[main].finest]
         self.deepest = self.encoder.strides[-1] * decoders[main].reduction
         initialise(self.decoders)  # encoders have begun by themselves
+        if "depth" in decoders:  # by the rule of the other layers it would begin at tens of metres, of either sign
+            last = [module for module in decoders["depth"].modules() if isinstance(module, nn.Conv2d)][-1]
+            nn.init.normal_(last.weight, std=0.01)
 
     def forward_logits(self, *inputs: Tensor) -> Any:
         if len(inputs) != len(self.inputs):

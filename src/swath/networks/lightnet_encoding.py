@@ -81,10 +81,10 @@ class MobileNetContext(MobileNetPlus):
             num_classes, in_channels, context, gate, width, abn_slope, align_corners, checkpointing, hidden=256
         )
         if aux:
-            self.presence_aux = True
             gates = (module for module in self.modules() if isinstance(module, EncodingGate))
             self.aux_heads = nn.ModuleList([nn.Conv2d(each.encoded, num_classes, 1) for each in gates])
             self.aux_weights = (0.2, 0.2)
+            self.aux_kinds = ("presence", "presence")
 
     def padded_logits(self, image: Tensor) -> Tensor | list[Tensor]:
         maps = self.trunk(image)

@@ -73,9 +73,9 @@ class MobileNetPlus(LightNet):
         self.detail_gate = gate(joined)
         self.head = head(joined, num_classes, abn_slope, hidden)
         if presence:
-            self.presence_aux = True
             self.aux_heads = nn.ModuleList([_PresenceHead(o, num_classes) for o in widths])
             self.aux_weights = (0.2,) * len(widths)
+            self.aux_kinds = ("presence",) * len(widths)
         initialise(self)
         initialise_gates(self, 0.01)
 

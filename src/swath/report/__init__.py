@@ -16,6 +16,7 @@ from swath.report.html import (
     tiles,
     write_page,
 )
+from swath.report.maps import depth_picture, depth_range
 
 __all__ = [
     "Bar",
@@ -24,6 +25,8 @@ __all__ = [
     "Tile",
     "bar_chart",
     "columns",
+    "depth_picture",
+    "depth_range",
     "difference",
     "image_grid",
     "image_uri",

@@ -37,6 +37,19 @@ class Validation:
 
 
 @dataclass(kw_only=True, slots=True)
+class Task:
+    """How one task of a network with several is trained."""
+
+    loss: str
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    class_weights: Literal["none", "log"] | list[float] = "none"
+    weight: float = 1.0  # of its loss in the sum
+
+    def __post_init__(self) -> None:
+        _at_least(0, weight=self.weight)
+
+
+@dataclass(kw_only=True, slots=True)
 class Stage:
     """One stretch of training with its own optimiser, schedule, loss, windows and length."""
 
@@ -68,6 +81,9 @@ class Stage:
     loss_options: dict[str, Any] = field(default_factory=dict)
     class_weights: Literal["none", "log"] | list[float] = "none"  # log: 1 / ln(1.02 + share of the pixels)
 
+    tasks: dict[str, Task] = field(default_factory=dict)  # of a network with several; in place of the three above
+    task_weights: Literal["fixed", "learned"] = "fixed"  # learned: by uncertainty, from the given weights on
+
     amp: bool | None = None  # bfloat16 where it is safe; none: on a GPU (CPUs mostly emulate it, slowly)
     channels_last: bool = True
     compile: bool = False
@@ -80,6 +96,12 @@ class Stage:
         _between(0, 1, momentum=self.momentum, ema=self.ema, peak=self.peak, floor=self.floor)
         if self.nesterov and not (self.optimiser == "sgd" and self.momentum > 0):
             raise SwathError("nesterov needs optimiser sgd and a momentum above 0")
+        if self.tasks and (self.loss != "cross-entropy" or self.loss_options or self.class_weights != "none"):
+            raise SwathError("loss, loss_options and class_weights stand in each of the tasks; take them out beside it")
+        if self.task_weights == "learned":
+            if not self.tasks:
+                raise SwathError("task_weights: learned needs tasks; a single loss has nothing to be weighed against")
+            _above_zero(**{f"tasks.{name}.weight": task.weight for name, task in self.tasks.items()})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -116,6 +138,12 @@ def _at_least(low: float, **values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not value >= low:
             raise SwathError(f"{name} is {value}, it must be {low} or more")
+
+
+def _above_zero(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise SwathError(f"{name} is {value}; learned weights begin at it, so it must be above 0")
 
 
 def _between(low: float, high: float, **values: float | None) -> None:

@@ -90,6 +90,10 @@ def convert(kind: Any, raw: Any, where: str, path: str) -> Any:
         return fill(typing.cast(type[Any], kind), raw, where, path)
     if origin in (tuple, list):
         return _sequence(origin, arguments, raw, where, path)
+    if origin is dict and dataclasses.is_dataclass(arguments[1]):
+        if not isinstance(raw, Mapping):
+            raise _wrong(raw, where, path, f"a section with keys, such as --{path}.NAME.{_names(arguments[1])[0]}")
+        return {str(key): convert(arguments[1], value, where, _join(path, str(key))) for key, value in raw.items()}
     if origin is dict or kind is Any:
         return plain(raw)
     if origin is typing.Literal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,11 @@ Row = list[Any]  # numbers, a stage's name, None for what is absent
 class Journal:
     """`steps` are points of the loss curve (steps.csv), `scores` one row a validation (metrics.csv)."""
 
-    def __init__(self, folder: Path, class_names: list[str]):
+    def __init__(self, folder: Path, class_names: list[str], more: Sequence[str] = ()):
         self.folder = folder
+        self.score_columns = [*SCORE_COLUMNS, *(f"iou_{name}" for name in class_names), *more]
         self.class_names = class_names
+        self.more = list(more)  # numbers of tasks beside the segmentation
         self.steps: list[Row] = []
         self.scores: list[Row] = []
         self.board: SummaryWriter | None = None
@@ -44,20 +47,30 @@ class Journal:
             self.board.add_scalar("train/loss", loss, step)
             self.board.add_scalar("train/lr", lr, step)
 
-    def add_scores(self, stage: str, epoch: float, step: int, lr: float, loss: float | None, scores: Scores) -> None:
+    def add_scores(
+        self,
+        stage: str,
+        epoch: float,
+        step: int,
+        lr: float,
+        loss: float | None,
+        scores: Scores,
+        more: Mapping[str, float | None],
+    ) -> None:
         """The outcome of one validation; `loss` is the mean of the training loss since the last one."""
-        overall = [scores.miou, scores.pixel_accuracy, scores.mean_accuracy]
-        self.scores.append([stage, epoch, step, lr, loss, *overall, *scores.class_iou])
+        numbers = [scores.miou, scores.pixel_accuracy, scores.mean_accuracy, *scores.class_iou]
+        numbers += [more[name] for name in self.more]
+        self.scores.append([stage, epoch, step, lr, loss, *numbers])
         if self.board:
             names = ["val/miou", "val/pixel_accuracy", "val/mean_accuracy", *(f"iou/{n}" for n in self.class_names)]
-            for name, value in zip(names, [*overall, *scores.class_iou]):
+            for name, value in zip([*names, *(f"val/{name}" for name in self.more)], numbers):
                 if value is not None:
                     self.board.add_scalar(name, value, step)
 
     def write(self) -> None:
         """Put both tables on the disk, whole."""
         _write_csv(self.folder / "steps.csv", list(STEP_COLUMNS), self.steps)
-        _write_csv(self.folder / "metrics.csv", [*SCORE_COLUMNS, *(f"iou_{n}" for n in self.class_names)], self.scores)
+        _write_csv(self.folder / "metrics.csv", self.score_columns, self.scores)
 
     def state(self) -> dict[str, list[Row]]:
         return {"steps": self.steps, "scores": self.scores}

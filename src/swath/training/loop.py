@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,16 +12,19 @@ from torch import Tensor
 
 from swath.data import Source
 from swath.errors import SwathError
-from swath.evaluation import ConfusionMatrix, Scores, evaluate
+from swath.evaluation import Scores, TaskScores, evaluate, evaluate_tasks
+from swath.evaluation.tasks import NUMBERS, TRUTHS, in_words, numbers
 from swath.networks import create_model
 from swath.training.checkpoint import State, random_states, restore_random_states, save_checkpoint, seed_everything
 from swath.training.config import Recipe
 from swath.training.display import Display
 from swath.training.guards import FiniteLoss, NotFinite, Stop, Stopped
 from swath.training.journal import Journal
-from swath.training.report import show_samples, write_report
+from swath.training.report import write_report
+from swath.training.samples import show_samples
 from swath.training.stage import StageRun
 from swath.training.stream import Batch
+from swath.training.tasks import has_more
 from swath.weights import save_weights
 
 
@@ -51,8 +55,9 @@ class Trainer:
         self.card = train.card
         seed_everything(recipe.seed)
         self.model = create_model(recipe.network, num_classes=self.card.num_classes, **recipe.network_options)
-        self.normalise = self.model.preprocess.module().to(self.device)
-        self.journal = Journal(folder, self.card.class_names)
+        self.normalise = {name: self.model.preprocesses[name].module().to(self.device) for name in self.model.inputs}
+        more = [column for task in self.model.tasks for column, _, _ in NUMBERS.get(task, ())]
+        self.journal = Journal(folder, self.card.class_names, more)
         self.position = Position()
         self.finite = FiniteLoss()
         self.stop = Stop()
@@ -115,16 +120,16 @@ class Trainer:
     def _step(self, run: StageRun, batch: Batch) -> None:
         """One iteration. Nothing in here waits for the device."""
         at = self.position
-        images = batch["image"].to(self.device, non_blocking=True)
-        labels = batch["labels"].to(self.device, non_blocking=True)
+        parts = [*self.model.inputs, *(TRUTHS[task] for task in self.model.tasks)]
+        here = {name: batch[name].to(self.device, non_blocking=True) for name in parts}
         for group in run.optimiser.param_groups:
             group["lr"] = run.rate(at.step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(run.config.amp)):
-            pixels = self.normalise(images)
+            pictures = [normalise(here[name]) for name, normalise in self.normalise.items()]
             if run.config.channels_last:
-                pixels = pixels.contiguous(memory_format=torch.channels_last)
-            outputs = run.forward(pixels)
-            loss: Tensor = run.criterion(outputs, labels)
+                pictures = [each.contiguous(memory_format=torch.channels_last) for each in pictures]
+            outputs = run.forward(*pictures)
+            loss: Tensor = run.criterion(outputs, here)
         self.finite.see(loss, at.total + 1, batch["index"], run.optimiser)
         run.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -157,26 +162,37 @@ class Trainer:
         self.finite.settle()
         self._log_loss(run)
 
-        def watch(done: int, total: int, _: ConfusionMatrix) -> None:
-            self.display.show("validating", at.step, f"{done} of {total} pictures")
-            if self.stop.signal:
-                self._leave(run)
-
-        scores = evaluate(run.measured, self.val_source, watch=watch)
+        scores, more = self._measure(run)
         run.train_mode()
         miou = scores.miou if scores.miou is not None else 0.0
         at.validated, at.stale = at.total, at.stale + 1
         if miou > at.best:
             at.best, at.best_total, at.stale = miou, at.total, 0
-            self._save_weights(run, "best.safetensors", scores)
+            self._save_weights(run, "best.safetensors", scores, more)
         if at.step >= run.steps or self._gave_up(run):
-            self._save_weights(run, "last.safetensors", scores)
+            self._save_weights(run, "last.safetensors", scores, more)
         loss = at.span_sum / at.span_count if at.span_count else None
         at.span_sum, at.span_count = 0.0, 0
-        self.journal.add_scores(run.config.name, run.epoch(at.step), at.total, run.rate(at.step - 1), loss, scores)
+        rate = run.rate(at.step - 1)
+        self.journal.add_scores(run.config.name, run.epoch(at.step), at.total, rate, loss, scores, more)
         self._save(run)
-        self._tell(run, scores, loss)
+        self._tell(run, scores, loss, more)
         self._report(run, scores)
+
+    def _measure(self, run: StageRun) -> tuple[Scores, dict[str, float | None]]:
+        """The scores of the segmentation, by which the best weights are chosen, and the numbers of other tasks."""
+
+        def watch(done: int, total: int, _: object = None) -> None:
+            self.display.show("validating", self.position.step, f"{done} of {total} pictures")
+            if self.stop.signal:
+                self._leave(run)
+
+        if not has_more(self.model):
+            return evaluate(run.measured, self.val_source, watch=watch), {}
+        scores: TaskScores = evaluate_tasks(run.measured, self.val_source, watch=watch)
+        main = scores["segmentation"]
+        assert isinstance(main, Scores)
+        return main, numbers(scores)
 
     def _end_stage(self, run: StageRun) -> None:
         if self._gave_up(run):
@@ -217,7 +233,7 @@ class Trainer:
         assert self.stop.signal
         raise Stopped(self.stop.signal)
 
-    def _save_weights(self, run: StageRun, name: str, scores: Scores) -> None:
+    def _save_weights(self, run: StageRun, name: str, scores: Scores, more: Mapping[str, float | None]) -> None:
         classes = dict(zip(self.card.class_names, scores.class_iou))
         save_weights(
             self.folder / name,
@@ -231,6 +247,7 @@ class Trainer:
                 "miou": scores.miou,
                 "pixel_accuracy": scores.pixel_accuracy,
                 "class_iou": classes,
+                **more,
                 "split": self.recipe.data.val,
                 "iterations": self.position.total,
             },
@@ -243,14 +260,18 @@ class Trainer:
         title = f"epoch {run.epoch(at.step):.1f}/{run.epoch(run.steps):.3g}"
         self.display.show(title, at.step, f"{loss}{miou}{self.display.pace}")
 
-    def _tell(self, run: StageRun, scores: Scores, loss: float | None) -> None:
+    def _tell(self, run: StageRun, scores: Scores, loss: float | None, more: Mapping[str, float | None]) -> None:
         at = self.position
+        named = [each for task in self.model.tasks for each in NUMBERS.get(task, ())]
+        others = "".join(f"{title} {in_words(more[column], unit)}  " for column, title, unit in named)
+        if run.config.task_weights == "learned":
+            others += f"weights {' '.join(f'{name} {w:.3g}' for name, w in run.criterion.weights().items())}  "
         stage = f"{run.config.name}  " if len(self.recipe.stages) > 1 else ""
         mark = "  best" if at.best_total == at.total else ""
         self.display.line(
             f"{stage}epoch {run.epoch(at.step):.4g}/{run.epoch(run.steps):.4g}  iteration {at.step}/{run.steps}  "
             f"loss {loss if loss is not None else float('nan'):.3f}  mIoU {100 * (scores.miou or 0):.1f} %  "
-            f"{self.display.pace}{mark}"
+            f"{others}{self.display.pace}{mark}"
         )
 
     def _report(self, run: StageRun, scores: Scores) -> None:

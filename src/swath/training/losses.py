@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swath.errors import SwathError, unknown
+from swath.training.aux_losses import aux_loss
 
 IGNORE = 255
 Criterion = Callable[[Sequence[Tensor], Tensor], Tensor]  # outputs (main, then auxiliary), labels -> one number
@@ -46,33 +47,49 @@ LOSSES: dict[str, Callable[..., Tensor]] = {"cross-entropy": cross_entropy, "ohe
 
 
 def make_loss(
-    name: str, options: Mapping[str, Any], class_weights: Tensor | None = None, aux_weights: Sequence[float] = ()
+    name: str,
+    options: Mapping[str, Any],
+    class_weights: Tensor | None = None,
+    aux_weights: Sequence[float] = (),
+    aux_kinds: Sequence[str] | None = None,
 ) -> Criterion:
-    """The loss `name` over all outputs of a network; its options are checked here, before anything is trained."""
+    """The loss `name` over all outputs of a network; its options are checked here, before anything is trained.
+
+    Auxiliary outputs of classes take the same loss as the main one, other kinds (`Network.aux_kinds`) their own.
+    """
     if name not in LOSSES:
         raise unknown("loss", name, LOSSES)
-    _check_options(name, options)
     one = LOSSES[name]
+    check_options(name, one, options, above_zero=("threshold",))
+
+    def main_loss(logits: Tensor, classes: Tensor) -> Tensor:
+        return one(logits.float(), classes, class_weights, **options)
+
+    kinds = aux_kinds if aux_kinds is not None else ["segmentation"] * len(aux_weights)
+    each_loss = [main_loss, *(aux_loss(kind, main_loss) for kind in kinds)]
 
     def criterion(outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
         if len(outputs) != 1 + len(aux_weights):
             raise ValueError(f"{len(outputs)} outputs for one main and {len(aux_weights)} auxiliary weights")
         classes = labels.long()
-        losses = [one(output.float(), classes, class_weights, **options) for output in outputs]
+        losses = [loss(output, classes) for loss, output in zip(each_loss, outputs, strict=True)]
         return sum((weight * loss for weight, loss in zip(aux_weights, losses[1:])), start=losses[0])
 
     return criterion
 
 
-def _check_options(name: str, options: Mapping[str, Any]) -> None:
-    known = list(inspect.signature(LOSSES[name]).parameters)[3:]
+def check_options(
+    name: str, loss: Callable[..., Tensor], options: Mapping[str, Any], above_zero: Sequence[str] = ()
+) -> None:
+    """Refuse what a loss does not take; its options are what has a default."""
+    known = [each.name for each in inspect.signature(loss).parameters.values() if each.default is not each.empty]
     for option, value in options.items():
         if option not in known:
             raise unknown(f"option of the loss '{name}'", option, known)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise SwathError(f"loss_options.{option} of '{name}' is {value}, it must be a number between 0 and 1")
-    if name == "ohem" and options.get("threshold") == 0:
-        raise SwathError("loss_options.threshold of 'ohem' is 0, no pixel would count; it must be above 0")
+        if value == 0 and option in above_zero:
+            raise SwathError(f"loss_options.{option} of '{name}' is 0, it must be above 0")
 
 
 def _pixel_weights(labels: Tensor, weights: Tensor) -> Tensor:

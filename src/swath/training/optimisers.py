@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,9 +15,12 @@ from swath.training.config import Stage
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-def make_optimiser(stage: Stage, model: nn.Module) -> Optimizer:
-    """The stage's optimiser over what it trains; `fused` takes a step in few kernels, without a wait."""
+def make_optimiser(stage: Stage, model: nn.Module, more: Iterable[nn.Parameter] = ()) -> Optimizer:
+    """The stage's optimiser over what it trains, and `more` that never decays; `fused` takes a step in few kernels,
+    without a wait."""
     groups = parameter_groups(stage, model)
+    if added := list(more):
+        groups.append({"params": added, "weight_decay": 0.0})
     common: dict[str, Any] = {"lr": stage.lr, "fused": True}
     if stage.optimiser == "sgd":
         return SGD(groups, momentum=stage.momentum, nesterov=stage.nesterov, **common)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from swath.cards import Card
-from swath.data import Source
 from swath.evaluation import Scores
-from swath.inference import Segmentation, Segmenter
-from swath.networks import Network
+from swath.evaluation.tasks import NUMBERS, in_words
 from swath.report import (
     Bar,
     Line,
     Tile,
     bar_chart,
     columns,
-    difference,
     image_grid,
-    image_uri,
     legend,
     line_chart,
     page,
@@ -31,77 +24,35 @@ from swath.report import (
     write_page,
 )
 from swath.training.config import Recipe
-from swath.training.journal import SCORE_COLUMNS, STEP_COLUMNS, Journal
+from swath.training.journal import STEP_COLUMNS, Journal
+from swath.training.samples import Sample
 
-Array = npt.NDArray[np.uint8]
-
-_WIDTH = 420  # of a sample in the page, in pixels
 _POINTS = 600  # of a curve: more cannot be told apart
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A validation picture with its truth and what the network makes of it."""
-
-    name: str
-    image: Array
-    truth: Segmentation
-    prediction: Segmentation
-
-    def strip(self) -> Array:
-        """Truth and prediction side by side."""
-        return np.concatenate([self.truth.overlay(), self.prediction.overlay()], axis=1)
-
-    def row(self) -> list[tuple[str, str]]:
-        """(caption, picture) of the four columns of the page."""
-        truth, prediction = self.truth.labels, self.prediction.labels
-        counted = truth != 255
-        right = float((truth == prediction)[counted].mean()) if counted.any() else float("nan")
-        return [
-            (self.name, image_uri(self.image, width=_WIDTH)),
-            ("truth", image_uri(self.truth.overlay(), width=_WIDTH)),
-            ("prediction", image_uri(self.prediction.overlay(), width=_WIDTH)),
-            (
-                f"red: wrong ({100 * right:.1f} % right)",
-                image_uri(difference(self.image, truth, prediction), width=_WIDTH),
-            ),
-        ]
-
-
-def show_samples(model: Network, source: Source, count: int) -> list[Sample]:
-    """Predictions on pictures spread evenly over the split, always the same ones."""
-    segmenter = Segmenter(model.eval(), optimise=False)
-    names, colors = source.card.class_names, source.card.colors
-    samples = []
-    for index in sorted({i * len(source) // count for i in range(count)}):
-        image, truth = source.image(index), source.labels(index)
-        (labels,) = segmenter.label_maps([image])
-        samples.append(
-            Sample(
-                source.name(index),
-                image,
-                Segmentation(truth, names, colors, image),
-                Segmentation(labels, names, colors, image),
-            )
-        )
-    return samples
 
 
 def write_report(
     path: Path, recipe: Recipe, journal: Journal, scores: Scores, card: Card, samples: Sequence[Sample]
 ) -> None:
     """The page of a run as it stands."""
-    rows = [dict(zip(SCORE_COLUMNS, row)) for row in journal.scores]
+    rows = [dict(zip(journal.score_columns, row)) for row in journal.scores]
     now = rows[-1]
     best = max(rows, key=lambda row: row["miou"] or 0)
     step_axis = "iteration"
     losses = [(float(row[2]), float(row[4])) for row in journal.steps]
     rates = [(float(row[2]), float(row[STEP_COLUMNS.index("lr")])) for row in journal.steps]
-    mious = [(float(row["step"]), 100 * (row["miou"] or 0)) for row in rows]
+    mious = [Line("mIoU", _points(rows, "miou", 100), dots=len(rows) <= 60)]
+    if "motion_miou" in journal.more:
+        mious.append(Line("motion", _points(rows, "motion_miou", 100), dots=len(rows) <= 60))
     numbers = [
         Tile(_percent(now["miou"]), "mIoU now"),
         Tile(_percent(best["miou"]), f"best mIoU, epoch {best['epoch']:.4g}"),
         Tile(_percent(now["pixel_accuracy"]), "pixel accuracy"),
+        *(
+            Tile(in_words(now[column], unit), title)
+            for task in NUMBERS.values()
+            for column, title, unit in task
+            if column in journal.more
+        ),
         Tile(f"{now['loss']:.3f}" if now["loss"] is not None else "-", "training loss"),
         Tile(f"{now['epoch']:.4g}", f"epochs ({now['step']:,} iterations)"),
     ]
@@ -110,7 +61,7 @@ def write_report(
     curves = columns(
         section(
             "Validation mIoU",
-            line_chart([Line("mIoU", mious, dots=len(mious) <= 60)], x_label=step_axis, y_label="%", y_from_zero=True),
+            line_chart(mious, x_label=step_axis, y_label="%", y_from_zero=True),
         ),
         section(
             "Training loss", line_chart([Line("loss", thinned(losses), "#ea580c")], x_label=step_axis, y_label="loss")
@@ -119,14 +70,25 @@ def write_report(
         section(
             "Learning rate", line_chart([Line("rate", thinned(rates), "#059669")], x_label=step_axis, y_label="rate")
         ),
+        *([_depth_section(rows, step_axis)] if "depth_abs_rel" in journal.more else []),
     )
     shown = section(
         "Samples of the validation split",
-        image_grid([sample.row() for sample in samples]),
+        image_grid([row for sample in samples for row in sample.rows()]),
         legend(list(zip(card.class_names, card.colors))),
     )
     subtitle = f"{recipe.network} on {card.title or card.name}: {recipe.data.train} → {recipe.data.val}"
     write_page(path, page(recipe.title or recipe.name, subtitle, tiles(numbers), curves, shown if samples else ""))
+
+
+def _depth_section(rows: Sequence[Mapping[str, Any]], step_axis: str) -> str:
+    errors = Line("error", _points(rows, "depth_abs_rel", 100), "#9333ea", dots=len(rows) <= 60)
+    chart = line_chart([errors], x_label=step_axis, y_label="%", y_from_zero=True)
+    return section("Validation depth: relative error", chart)
+
+
+def _points(rows: Sequence[Mapping[str, Any]], column: str, factor: float) -> list[tuple[float, float]]:
+    return [(float(row["step"]), factor * (row[column] or 0)) for row in rows]
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

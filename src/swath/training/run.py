@@ -22,6 +22,7 @@ from swath.training.machine import settle
 from swath.training.recipe_files import load_recipe, save_recipe
 from swath.training.sources import Cached, open_sources
 from swath.training.stage import check_stages
+from swath.training.tasks import bare_network, needed_maps
 
 CONFIG = "config.yaml"
 # What a run writes, and so what --overwrite removes; anything else in the folder is left alone.
@@ -45,7 +46,7 @@ def start(name: str, overrides: Overrides = (), out: str | Path | None = None, o
     settle(recipe)
     _make_absolute(recipe)
     train, val = open_sources(recipe.data)
-    check_stages(recipe, train)  # before anything of an old run is removed
+    check_stages(recipe, train, val)  # before anything of an old run is removed
     for stale in _FILES:
         (folder / stale).unlink(missing_ok=True)
     for stale in _FOLDERS:
@@ -85,7 +86,8 @@ def _go(recipe: Recipe, folder: Path, train: Source, val: Source, fresh: bool) -
     began = time.monotonic()
     display.line(_opening(recipe, folder, len(train), len(val), state["position"]["total"] if state else 0))
     if recipe.data.cache:
-        train, val = (_cached(source, recipe.threads or 1, display) for source in (train, val))
+        maps = needed_maps(bare_network(recipe, train.card))
+        train, val = (_cached(source, recipe.threads or 1, maps, display) for source in (train, val))
     trainer = Trainer(recipe, folder, train, val, display)
     try:
         trainer.train(state)
@@ -103,6 +105,9 @@ def _go(recipe: Recipe, folder: Path, train: Source, val: Source, fresh: bool) -
     )
     display.line(f"report: {folder / 'report.html'}")
     best = folder / "best.safetensors"
+    if list(trainer.model.inputs) != ["image"]:  # the other commands feed pictures alone
+        display.line(f'next:   swath.load("{best}") in Python')
+        return 0
     place = "" if load_card(recipe.data.card).builtin else f" --card {recipe.data.card}"
     place += f" --root {recipe.data.root}" if recipe.data.root else ""
     display.line(f"next:   swath evaluate {best}{place}")
@@ -119,13 +124,13 @@ def _opening(recipe: Recipe, folder: Path, train: int, val: int, done: int) -> s
     )
 
 
-def _cached(source: Source, processes: int, display: Display) -> Source:
+def _cached(source: Source, processes: int, maps: Sequence[str], display: Display) -> Source:
     def told(done: int, total: int) -> None:
         display.show("reading pictures", done, "")
 
     display.start(0, len(source))
     try:
-        return Cached(source, processes, told)
+        return Cached(source, processes, told, maps)
     finally:
         display.stop()
 

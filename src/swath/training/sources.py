@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from swath.cards import Card, load_card
 from swath.data import Source
+from swath.data.source import read_parts, supplied
 from swath.errors import SwathError
 from swath.training.config import Data
 from swath.training.stream import alone
 
-Array = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
 
 
 def open_sources(data: Data) -> tuple[Source, Source]:
@@ -33,20 +35,27 @@ def _open(card: Card, data: Data, split: str, options: dict[str, object]) -> Sou
 
 
 class Cached:
-    """All pictures and labels of a source, read once by several processes. Workers share them with the main process."""
+    """All pictures, labels and named maps of a source, read once by several processes. Workers share them with the main
+    process."""
 
-    def __init__(self, source: Source, processes: int, told: Callable[[int, int], None] | None = None):
+    def __init__(
+        self,
+        source: Source,
+        processes: int,
+        told: Callable[[int, int], None] | None = None,
+        maps: Sequence[str] = (),
+    ):
         self.card = source.card
+        self.maps: Mapping[str, int] = {name: supplied(source)[name] for name in maps}
         self._names = [source.name(i) for i in range(len(source))]
         self._check_memory(source)
-        self._images: list[Array] = []
-        self._labels: list[Array] = []
+        self._parts: list[dict[str, Array]] = []
         few = processes if processes > 1 and len(source) >= 32 else 0
-        for image, labels in DataLoader(_Pairs(source), batch_size=None, num_workers=few, worker_init_fn=alone):
-            self._images.append(np.asarray(image))
-            self._labels.append(np.asarray(labels))
+        wanted = _Parts(source, ("image", "labels", *maps))
+        for parts in DataLoader(wanted, batch_size=None, num_workers=few, worker_init_fn=alone):
+            self._parts.append({name: np.asarray(part) for name, part in parts.items()})
             if told:
-                told(len(self._images), len(source))
+                told(len(self._parts), len(source))
 
     def __len__(self) -> int:
         return len(self._names)
@@ -55,20 +64,23 @@ class Cached:
         return self._names[index]
 
     def image(self, index: int) -> Array:
-        return self._images[index]
+        return self._parts[index]["image"]
 
     def labels(self, index: int) -> Array:
-        return self._labels[index]
+        return self._parts[index]["labels"]
+
+    def map(self, index: int, name: str) -> Array:
+        return self._parts[index][name]
 
     def size(self, index: int) -> tuple[int, int]:
-        height, width = self._labels[index].shape
+        height, width = self._parts[index]["labels"].shape
         return height, width
 
-    @staticmethod
-    def _check_memory(source: Source) -> None:
+    def _check_memory(self, source: Source) -> None:
         """Refuse a cache of more than half of the memory, before an hour of reading ends in the kernel's kill."""
         height, width = source.size(0)
-        needed, free = 4 * height * width * len(source), available_memory()
+        bytes_a_pixel = 4 + 4 * sum(self.maps.values())  # float32 maps, at most
+        needed, free = bytes_a_pixel * height * width * len(source), available_memory()
         if free is not None and needed > free / 2:
             raise SwathError(
                 f"data.cache: {len(source)} pictures like {source.name(0)} need {needed / 1e9:.1f} GB of the "
@@ -76,17 +88,17 @@ class Cached:
             )
 
 
-class _Pairs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """(picture, labels) by index, as a loader wants them."""
+class _Parts(Dataset[dict[str, torch.Tensor]]):
+    """Picture, labels and maps by index, as a loader wants them."""
 
-    def __init__(self, source: Source):
-        self.source = source
+    def __init__(self, source: Source, names: Sequence[str]):
+        self.source, self.names = source, names
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.from_numpy(self.source.image(index)), torch.from_numpy(self.source.labels(index))
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(part) for name, part in read_parts(self.source, index, self.names).items()}
 
 
 def available_memory() -> int | None:

@@ -10,14 +10,14 @@ import torch
 from swath.data import Source
 from swath.data.windows import Windows
 from swath.errors import SwathError
-from swath.networks import Network, create_model
+from swath.networks import Network
 from swath.training.class_weights import class_weights
 from swath.training.config import Recipe, Stage, Validation
 from swath.training.ema import MovingAverage
-from swath.training.losses import make_loss
 from swath.training.optimisers import freeze, make_optimiser, parameter_groups
 from swath.training.schedules import check_warmup, rate
 from swath.training.stream import Stream, batches_an_epoch
+from swath.training.tasks import StageLoss, bare_network, check_maps, needed_maps, stage_tasks, task_loss
 from swath.weights.file import load_tensors, load_weights, read_meta
 
 
@@ -28,7 +28,7 @@ class StageRun:
         self.config = stage = recipe.stages[number]
         self.number = number
         self.validation: Validation = recipe.validation
-        windows = Windows(source, stage.window, seed=recipe.seed + 1000 * number)
+        windows = Windows(source, stage.window, seed=recipe.seed + 1000 * number, maps=needed_maps(model))
         self.stream = Stream(windows, stage.batch, windows.seed, recipe.data.workers or 0, pin=device.type == "cuda")
         self.an_epoch = self.stream.batches_an_epoch
         self.steps = stage_steps(stage, self.an_epoch)
@@ -39,11 +39,8 @@ class StageRun:
         layout = torch.channels_last if stage.channels_last else torch.contiguous_format
         self.model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
         self.train_mode()
-        self.optimiser = make_optimiser(stage, model)
-        weights = class_weights(stage, source)
-        self.criterion = make_loss(
-            stage.loss, stage.loss_options, None if weights is None else weights.to(device), model.aux_weights
-        )
+        self.criterion = StageLoss(stage, model, source, device)
+        self.optimiser = make_optimiser(stage, model, self.criterion.parameters())
         self.ema = MovingAverage(model, stage.ema) if stage.ema is not None else None
         self.forward: Callable[..., Any] = torch.compile(model) if stage.compile else model
 
@@ -73,10 +70,12 @@ class StageRun:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next iterations depend on, besides the position and the random states."""
+        learned = self.criterion.state_dict()  # weights of tasks
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict() if self.ema else {},
             "optimiser": self.optimiser.state_dict(),
+            **({"criterion": learned} if learned else {}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -85,6 +84,7 @@ class StageRun:
         if self.ema:
             self.ema.model.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.criterion.load_state_dict(state.get("criterion", {}))
 
 
 def stage_steps(stage: Stage, an_epoch: int) -> int:
@@ -92,26 +92,32 @@ def stage_steps(stage: Stage, an_epoch: int) -> int:
     return stage.iterations or (stage.epochs or 0) * an_epoch
 
 
-def check_stages(recipe: Recipe, source: Source) -> None:
+def check_stages(recipe: Recipe, source: Source, val: Source) -> None:
     """Find the mistakes of every stage before the first one begins, on a network without memory."""
-    with torch.device("meta"):
-        model = create_model(recipe.network, num_classes=source.card.num_classes, **recipe.network_options)
+    model = bare_network(recipe, source.card)
+    for each in (source, val):
+        check_maps(model, each)
     for stage in recipe.stages:
         check_warmup(stage, stage_steps(stage, batches_an_epoch(source, stage.batch)))
         freeze(model, stage.freeze, stage.name)
         parameter_groups(stage, model)
-        make_loss(stage.loss, stage.loss_options)
-        if isinstance(stage.class_weights, list):
-            class_weights(stage, source)
+        for name, task in stage_tasks(stage, model).items():
+            task_loss(name, task)
+            if isinstance(task.class_weights, list) or name == "depth":
+                class_weights(task, source, name)
         if stage.init:
-            read_meta(stage.init)
+            _check_network(stage.init, read_meta(stage.init).network, model.name)
+
+
+def _check_network(path: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise SwathError(f"{path}: holds weights of {found}, this run trains {wanted}; give others as init")
 
 
 def load_initial(model: Network, path: str) -> None:
     """Start from the weights of a file; auxiliary heads that it does not hold keep their fresh weights."""
     loaded = load_weights(path)
-    if loaded.name != model.name:
-        raise SwathError(f"{path}: holds weights of {loaded.name}, this run trains {model.name}; give others as init")
+    _check_network(path, loaded.name, model.name)
     tensors = dict(loaded.state_dict())
     for name, tensor in model.state_dict().items():
         if name.startswith("aux_heads.") and not len(loaded.aux_heads):

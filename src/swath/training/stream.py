@@ -13,7 +13,7 @@ from swath.data import Source
 from swath.data.windows import Windows
 from swath.errors import SwathError
 
-Batch = dict[str, Any]  # image uint8 N x 3 x H x W, labels uint8 N x H x W, index N
+Batch = dict[str, Any]  # image uint8 N x 3 x H x W, labels uint8 N x H x W, the maps that a network needs, index N
 
 
 def batches_an_epoch(source: Source, batch: int) -> int:

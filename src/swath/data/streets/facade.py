@@ -147,7 +147,7 @@ def colours(facade: Facade, light: tuple[float, float, float], now: Weather) -> 
     noise = (np.arange(16) - 7.5) / 7.5
     grain = 1.0 + noise * (0.42 * facade.rough)
     table = albedo[:, None, :] * np.array(light) * grain[None, :, None] + emit[:, None, :]
-    table[8:] = (albedo[8:, None, :] * np.array(light) + emit[8:, None, :])
+    table[8:] = albedo[8:, None, :] * np.array(light) + emit[8:, None, :]
     packed = np.zeros((256, 4), np.uint8)
     packed[:, :3] = np.minimum(table, 252).reshape(256, 3)
     flat: Array = packed.view(np.uint32).ravel()

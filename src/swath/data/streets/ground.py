@@ -147,9 +147,7 @@ def _markings(plan: Plan, s: Array, z: Array, blur: Array, code: Array, here: fl
     code[middle & road & worn] = YELLOW if plan.marking == "yellow" else WHITE
 
 
-def shade(
-    ground: Ground, plan: Plan, now: Weather, shadow: Array | None, contact: Array, camera: Camera
-) -> Array:
+def shade(ground: Ground, plan: Plan, now: Weather, shadow: Array | None, contact: Array, camera: Camera) -> Array:
     """Colours of the ground (uint8): material times light."""
     wet = F(1.0 - 0.35 * now.wet)
     colours = np.zeros((256, 3), np.float32)

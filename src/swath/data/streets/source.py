@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.cards.card import Card
-from swath.data.streets.frame import Street, render
+from swath.data.streets.frame import Street, Want, render
 from swath.errors import SwathError
 
 
 class Streets:
     """`count` pictures of a split; splits draw from unrelated seeds, so none shares a street with another."""
+
+    maps: ClassVar[Mapping[str, int]] = {"depth": 1, "flow": 2, "motion": 1}
 
     def __init__(
         self, card: Card, split: str, seed: int = 0, count: int = 512, size: tuple[int, int] = (256, 512)
@@ -43,15 +47,25 @@ class Streets:
         """H x W train ids."""
         return self._street(index).labels.copy()
 
+    def map(self, index: int, name: str) -> NDArray[Any]:
+        """Depth in metres (0 for the sky, which has none), flow in pixels to the next frame, or motion (1: moves)."""
+        street = self._street(index, "all")
+        if name == "depth":
+            assert street.depth is not None
+            return np.where(np.isinf(street.depth), np.float32(0), street.depth)
+        found = {"flow": street.flow, "motion": street.motion}[name]
+        assert found is not None
+        return found.copy()
+
     def size(self, index: int) -> tuple[int, int]:
         """(height, width)."""
         self._checked(index)
         return self.shape
 
-    def _street(self, index: int) -> Street:
+    def _street(self, index: int, want: Want = "labels") -> Street:
         # image(i) and labels(i) are asked for one after the other: drawn once.
-        if self._last is None or self._last[0] != index:
-            self._last = (index, render(self.seed, self._checked(index), self.shape))
+        if self._last is None or self._last[0] != index or (want == "all" and self._last[1].depth is None):
+            self._last = (index, render(self.seed, self._checked(index), self.shape, want=want))
         return self._last[1]
 
     def _checked(self, index: int) -> int:

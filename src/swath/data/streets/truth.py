@@ -98,5 +98,3 @@ def _frame(faces: Faces, pose: Array) -> Array:
         x, y, z = (zero + (axis == k) for k in range(3))
         matrix[:, :3, axis] = np.stack(place(x, y, z, faces.limb, pivot, one, foot, pose), 1) - origin
     return matrix
-
-

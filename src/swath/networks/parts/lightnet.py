@@ -28,7 +28,6 @@ class LightNet(Network):
     """
 
     multiple = 8
-    presence_aux = False  # True: auxiliary outputs are N x classes x 1 x 1, "this class occurs in the picture"
 
     def __init__(self, *, num_classes: int, in_channels: int, align_corners: bool, checkpointing: bool):
         super().__init__(num_classes=num_classes, in_channels=in_channels)
@@ -54,7 +53,7 @@ class LightNet(Network):
         if not isinstance(output, list):
             return crop_to(output, size)
         main, *aux = output
-        return [crop_to(main, size), *(aux if self.presence_aux else [crop_to(each, size) for each in aux])]
+        return [crop_to(main, size), *(aux if "presence" in self.aux_kinds else [crop_to(each, size) for each in aux])]
 
 
 class Cascade(nn.Module):

@@ -1,0 +1,162 @@
+"""Scores of a network with several inputs or tasks: each task by its own numbers, over pixels that have a truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from swath import finish
+from swath.data.source import read_parts
+from swath.errors import SwathError
+from swath.evaluation.confusion import ConfusionMatrix
+from swath.evaluation.metrics import Score, Scores, class_scores
+from swath.inference.ahead import ahead
+from swath.networks import Network
+
+if TYPE_CHECKING:
+    from swath.cards import Card
+    from swath.data import Source
+
+Array = npt.NDArray[Any]
+
+# The tasks that can be learned and scored, each with the part of a source that is its truth.
+TRUTHS = {"segmentation": "labels", "depth": "depth", "motion": "motion"}
+MOTION = ("still", "moving")
+# What each task beside the segmentation is measured in: column of metrics.csv, title, unit.
+NUMBERS = {
+    "depth": (("depth_rmse", "depth RMSE", "m"), ("depth_abs_rel", "depth relative error", "%")),
+    "motion": (("motion_miou", "motion mIoU", "%"),),
+}
+
+
+@dataclass(frozen=True)
+class DepthScores:
+    """Errors over all measured pixels of a split; None where there is none."""
+
+    rmse: Score  # metres
+    abs_rel: Score  # |error| / truth, the mean
+    pixels: int
+
+
+TaskScores = dict[str, Scores | DepthScores]
+Watch = Callable[[int, int], None]  # pictures done, pictures in all
+
+
+class DepthErrors:
+    """Streaming sums in float64."""
+
+    def __init__(self) -> None:
+        self.squares = self.relative = 0.0
+        self.pixels = 0
+
+    def update(self, truth: Array, metres: Array) -> None:
+        """Add the pixels of one picture; a truth of 0 is not measured."""
+        if truth.shape != metres.shape:
+            raise SwathError(f"the true depth is {truth.shape}, the predicted {metres.shape}; they must agree")
+        true = truth[truth > 0].astype(np.float64)
+        off = metres[truth > 0].astype(np.float64) - true
+        self.squares += float(np.square(off).sum())
+        self.relative += float((np.abs(off) / true).sum())
+        self.pixels += true.size
+
+    def scores(self) -> DepthScores:
+        if not self.pixels:
+            return DepthScores(None, None, 0)
+        return DepthScores(math.sqrt(self.squares / self.pixels), self.relative / self.pixels, self.pixels)
+
+
+def classes_of(task: str, card: Card) -> list[str]:
+    """Class names of a task; none where it answers with values."""
+    return {"segmentation": card.class_names, "motion": list(MOTION)}.get(task, [])
+
+
+class Predictor:
+    """What a network answers to one picture: by task, uint8 labels or float32 metres, at the picture's size.
+
+    The network is taken as it stands, on the device it is on, and has to be in eval mode.
+    """
+
+    def __init__(self, model: Network):
+        self.model = model
+        self.device = next(model.parameters()).device
+        self.normalise = {name: model.preprocesses[name].module().to(self.device) for name in model.inputs}
+
+    @torch.inference_mode()
+    def __call__(self, parts: Mapping[str, Array]) -> dict[str, Array]:
+        pictures = [self._input(parts[name], name) for name in self.model.inputs]
+        size = (pictures[0].shape[2], pictures[0].shape[3])
+        answers = self.model.logits(*pictures)
+        if not isinstance(answers, dict):
+            answers = {next(iter(self.model.tasks)): answers}
+        return {task: self._finished(task, answer, size) for task, answer in answers.items() if task in TRUTHS}
+
+    def _input(self, part: Array, name: str) -> Tensor:
+        tensor = torch.from_numpy(part if part.ndim == 3 else part[..., None]).to(self.device)
+        pixels: Tensor = self.normalise[name](tensor.permute(2, 0, 1)[None])
+        return pixels
+
+    def _finished(self, task: str, answer: Tensor, size: tuple[int, int]) -> Array:
+        corners = self.model.align_corners
+        if task == "depth":  # the sign of what a network answers has no meaning
+            full = F.interpolate(answer.float(), size=size, mode="bilinear", align_corners=corners)
+            return np.asarray(full[0, 0].abs().cpu().numpy())
+        return np.asarray(finish.labels(answer, size, corners)[0].cpu().numpy())
+
+
+def evaluate_tasks(model: Network, source: Source, *, watch: Watch | None = None) -> TaskScores:
+    """All scores of all tasks on the pictures of `source`; the network is left in the mode it came in."""
+    training = model.training
+    try:
+        return _evaluate(Predictor(model.eval()), source, watch)
+    finally:
+        model.train(training)
+
+
+def _evaluate(predict: Predictor, source: Source, watch: Watch | None) -> TaskScores:
+    tasks = [task for task in predict.model.tasks if task in TRUTHS]
+    classes = {task: classes_of(task, source.card) for task in tasks}
+    measures = {task: ConfusionMatrix(len(names)) if names else DepthErrors() for task, names in classes.items()}
+    needed = {*predict.model.inputs, *(TRUTHS[task] for task in tasks)}
+    for index, parts in ahead(lambda i: read_parts(source, i, needed), range(len(source))):
+        known = parts()
+        for task, answer in predict(known).items():
+            try:
+                measures[task].update(known[TRUTHS[task]], answer)
+            except SwathError as error:
+                raise SwathError(f"{source.name(index)}: {task}: {error}") from error
+        if watch:
+            watch(index + 1, len(source))
+    scores: TaskScores = {}
+    for task, measure in measures.items():
+        if isinstance(measure, DepthErrors):
+            scores[task] = measure.scores()
+        else:
+            categories = [each.category for each in source.card.classes] if task == "segmentation" else []
+            scores[task] = class_scores(measure.counts, classes[task], categories)
+    return scores
+
+
+def numbers(scores: TaskScores) -> dict[str, Score]:
+    """The numbers of the tasks beside the segmentation, by their names in NUMBERS."""
+    found: dict[str, Score] = {}
+    for task, each in scores.items():
+        if isinstance(each, DepthScores):
+            found.update(depth_rmse=each.rmse, depth_abs_rel=each.abs_rel)
+        elif task != "segmentation":
+            found[f"{task}_miou"] = each.miou
+    return found
+
+
+def in_words(value: Score, unit: str) -> str:
+    """A number with its unit, as a person reads it."""
+    if value is None:
+        return "absent"
+    return f"{100 * value:.1f} %" if unit == "%" else f"{value:.2f} {unit}"

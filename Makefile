@@ -9,12 +9,13 @@ WORKERS ?= 2
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 PIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: help demo test test-all check clean
+.PHONY: help demo test test-all check docs clean
 help:
 	@echo "make demo      train on synthetic streets, score, segment pictures -> demo/index.html"
 	@echo "make test      all the tests"
 	@echo "make test-all  the same, and every network is traced, exported and compiled (not one of each kind)"
 	@echo "make check     lint and types"
+	@echo "make docs      write docs/networks.md and its drawings anew"
 	@echo "make clean     remove the environment and what the demo wrote"
 
 demo: $(VENV)/.installed
@@ -45,6 +46,9 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	$(PIP) install --quiet $(PIN) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+docs: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m swath.catalogue docs
 
 clean:
 	rm -rf $(VENV) demo build

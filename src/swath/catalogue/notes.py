@@ -120,8 +120,8 @@ NOTES: dict[str, Note] = {
         "CSFCN",
         "Street scenes on a GPU: a ResNet-18 whose context comes from a pyramid of pooled cells that every pixel "
         "weighs for itself, and is aligned with the detail at stride 8 by learned sampling. `csfcn_tiny` recalibrates "
-        "with fewer channels and answers at stride 8; `_plainstem` fits common ImageNet weights and is the one to start "
-        "with.",
+        "with fewer channels and answers at stride 8; `_plainstem` fits common ImageNet weights and is the one to "
+        "start with.",
         "csfcn_plainstem",
     ),
     "sfanet": Note(

@@ -208,7 +208,7 @@ def test_an_image_and_its_labels_are_drawn_once(monkeypatch: pytest.MonkeyPatch)
     import swath.data.streets.source as module
 
     drawn = []
-    monkeypatch.setattr(module, "render", lambda *where: drawn.append(where) or render(*where))
+    monkeypatch.setattr(module, "render", lambda *where, **how: drawn.append(where) or render(*where, **how))
     source = Streets(load_card("streets"), "val", count=3, size=(24, 48))
     source.image(1), source.labels(1), source.labels(2)
     assert len(drawn) == 2

@@ -164,7 +164,7 @@ def test_any_number_of_input_channels(name: str, channels: int) -> None:
     assert all(t.shape[-2:] == size for t in tensors(model(*pictures(model, size, device="meta"))))
 
 
-@pytest.mark.parametrize("classes", [1, 2, 19, 150])
+@pytest.mark.parametrize("classes", [1, 2, 11, 19, 21, 150])
 def test_any_number_of_classes(name: str, classes: int) -> None:
     model = shapes_only(name, num_classes=classes)
     output = model.logits(*pictures(model, small(model), device="meta"))

@@ -4,6 +4,8 @@
 
 One training step, float32 on the CPU, batch 2 of 256 x 512, in the same process with and without. "peak" is the most
 memory that the process held during the step beyond what it held before; times are medians of three steps.
+Scratch memory of convolutions counts too and differs with the threads, and so does the ratio: one thread gave
+0.79, 0.80, 0.81 at this size.
 """
 
 from __future__ import annotations

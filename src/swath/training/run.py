@@ -47,15 +47,27 @@ def start(name: str, overrides: Overrides = (), out: str | Path | None = None, o
     _make_absolute(recipe)
     train, val = open_sources(recipe.data)
     check_stages(recipe, train, val)  # before anything of an old run is removed
-    for stale in _FILES:
-        (folder / stale).unlink(missing_ok=True)
-    for stale in _FOLDERS:
-        shutil.rmtree(folder / stale, ignore_errors=True)
+    _clear(folder)
     make_folder(folder / "checkpoints")
     save_recipe(
         recipe, folder / CONFIG, "the resolved recipe of this run; `swath train THIS_FILE --out FOLDER` repeats it"
     )
-    return _go(recipe, folder, train, val, fresh=True)
+    try:
+        return _go(recipe, folder, train, val, fresh=True)
+    except SwathError:
+        if not any((folder / "checkpoints").iterdir()):  # nothing to go on with: the next start finds a free folder
+            _clear(folder)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a run writes, and nothing else."""
+    for stale in _FILES:
+        (folder / stale).unlink(missing_ok=True)
+    for stale in _FOLDERS:
+        shutil.rmtree(folder / stale, ignore_errors=True)
 
 
 def resume(folder: str | Path, overrides: Overrides = ()) -> int:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
+import runs
+
 CARD = """
 name: shapes
 title: Shapes
@@ -19,33 +21,6 @@ label_values: {0-2: in order, 255: ignore}
 splits: [train, val]
 """
 
-# A whole run in a few seconds: 4 epochs of 3 iterations.
-RECIPE = {
-    "name": "tiny",
-    "network": "contextnet14_160",
-    "data": {"card": "card.yaml", "workers": 0},
-    "stages": [
-        {
-            "epochs": 4,
-            "batch": 4,
-            "window": {"size": "64x64", "scale": [0.8, 1.25], "brightness": 0.1, "jitter": 0.5},
-            "lr": 0.01,
-            "weight_decay": 1e-4,
-            "decay_skips": ["norms", "biases"],
-            "schedule": "onecycle",
-            "ema": 0.9,
-            "clip": 5.0,
-            "loss": "ohem",
-        }
-    ],
-    "threads": 1,
-    "device": "cpu",
-    "log_every": 2,
-    "samples": 1,
-    "tensorboard": False,
-    "checkpoint_iterations": 2,
-}
-
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -54,7 +29,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_shapes(folder, "train", 14)
     draw_shapes(folder, "val", 3)
     (folder / "card.yaml").write_text(CARD)
-    recipe = {**RECIPE, "data": {**RECIPE["data"], "card": str(folder / "card.yaml")}}  # type: ignore[dict-item]
+    recipe = {**runs.RECIPE, "data": {**runs.RECIPE["data"], "card": str(folder / "card.yaml")}}  # type: ignore[dict-item]
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     return folder
 

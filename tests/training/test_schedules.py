@@ -22,9 +22,8 @@ def stage(**keys: Any) -> Stage:
 @pytest.mark.parametrize("name", ["constant", "poly", "cosine", "onecycle"])
 def test_warmup_rises_from_zero_and_ends_at_the_full_rate(name: str) -> None:
     one = stage(schedule=name, warmup=10)
-    assert [factor(one, step, STEPS) for step in (0, 5)] == [0, 0.5]
-    if name != "onecycle":
-        assert factor(one, 10, STEPS) == 1
+    full = 1 / 25 if name == "onecycle" else 1  # its curve begins low
+    assert [factor(one, step, STEPS) for step in (0, 5, 10)] == pytest.approx([0, 0.5 * full, full])
 
 
 def test_values() -> None:
@@ -39,6 +38,20 @@ def test_values() -> None:
     assert factor(cycle, 0, STEPS) == pytest.approx(1 / 25) and factor(cycle, 30, STEPS) == pytest.approx(1)
     assert factor(cycle, STEPS - 1, STEPS) == pytest.approx(0)
     assert max(factor(cycle, step, STEPS) for step in range(STEPS)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["poly", "cosine", "onecycle"])
+def test_stages_share_one_schedule(name: str) -> None:
+    """Stretches end where the next begins, and lie on the curve of the whole."""
+    whole = stage(schedule=name, floor=0.01)
+    first, second = stage(schedule=name, floor=0.01, span=(0, 0.4)), stage(schedule=name, floor=0.01, span=(0.4, 1))
+    for step in range(41):
+        assert factor(first, step, 41) == pytest.approx(factor(whole, step, STEPS))
+    for step in range(61):
+        assert factor(second, step, 61) == pytest.approx(factor(whole, 40 + step, STEPS))
+    eased = stage(schedule=name, floor=0.01, span=(0.4, 1), warmup=10, warmup_from=0.1)
+    assert factor(eased, 0, 71) == pytest.approx(0.1 * factor(whole, 40, STEPS))
+    assert factor(eased, 10, 71) == pytest.approx(factor(whole, 40, STEPS))
 
 
 def test_the_settings_of_contextnet() -> None:

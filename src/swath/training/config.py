@@ -59,6 +59,7 @@ class Stage:
     batch: int = 8
     window: WindowSpec
     init: str | None = None  # weights (.safetensors) of the same network to start the stage from
+    prune: dict[str, Any] = field(default_factory=dict)  # options of the narrower network to go on with: {width: 1.5}
     freeze: list[str] = field(default_factory=list)  # parts that stay as they are, e.g. context or context.0
 
     optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -72,7 +73,9 @@ class Stage:
     ema: float | None = None  # decay of the moving average of the weights; it is what is measured and kept
 
     schedule: Literal["constant", "poly", "cosine", "onecycle"] = "poly"
-    warmup: int = 0  # iterations of linear rise from 0
+    span: tuple[float, float] = (0.0, 1.0)  # the stretch of its schedule that the stage runs through
+    warmup: int = 0  # iterations of linear rise before it
+    warmup_from: float = 0.0  # where the rise begins, as a share of where it ends
     power: float = 0.9  # of poly
     peak: float = 0.3  # of onecycle: the share of the stage after which the rate is highest
     floor: float = 0.0  # the rate at the end, as a share of lr
@@ -94,6 +97,9 @@ class Stage:
         _at_least(1, epochs=self.epochs, iterations=self.iterations, batch=self.batch)
         _at_least(0, warmup=self.warmup, lr=self.lr, weight_decay=self.weight_decay, clip=self.clip, power=self.power)
         _between(0, 1, momentum=self.momentum, ema=self.ema, peak=self.peak, floor=self.floor)
+        _between(0, 1, warmup_from=self.warmup_from)
+        if not 0 <= self.span[0] < self.span[1] <= 1:
+            raise SwathError(f"span {list(self.span)} must be [from, to] with 0 <= from < to <= 1")
         if self.nesterov and not (self.optimiser == "sgd" and self.momentum > 0):
             raise SwathError("nesterov needs optimiser sgd and a momentum above 0")
         if self.tasks and (self.loss != "cross-entropy" or self.loss_options or self.class_weights != "none"):

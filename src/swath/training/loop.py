@@ -14,17 +14,17 @@ from swath.data import Source
 from swath.errors import SwathError
 from swath.evaluation import Scores, TaskScores, evaluate, evaluate_tasks
 from swath.evaluation.tasks import NUMBERS, TRUTHS, in_words, numbers
-from swath.networks import create_model
+from swath.networks.pruning import prune_to
 from swath.training.checkpoint import State, random_states, restore_random_states, save_checkpoint, seed_everything
-from swath.training.config import Recipe
+from swath.training.config import Recipe, Stage
 from swath.training.display import Display
 from swath.training.guards import FiniteLoss, NotFinite, Stop, Stopped
 from swath.training.journal import Journal
 from swath.training.report import write_report
 from swath.training.samples import show_samples
-from swath.training.stage import StageRun
+from swath.training.stage import StageRun, load_initial
 from swath.training.stream import Batch
-from swath.training.tasks import has_more
+from swath.training.tasks import build_network, has_more
 from swath.weights import save_weights
 
 
@@ -54,7 +54,7 @@ class Trainer:
         self.device = torch.device(recipe.device)
         self.card = train.card
         seed_everything(recipe.seed)
-        self.model = create_model(recipe.network, num_classes=self.card.num_classes, **recipe.network_options)
+        self.model = build_network(recipe, self.card, -1)  # as it is before the first stage
         self.normalise = {name: self.model.preprocesses[name].module().to(self.device) for name in self.model.inputs}
         more = [column for task in self.model.tasks for column, _, _ in NUMBERS.get(task, ())]
         self.journal = Journal(folder, self.card.class_names, more)
@@ -88,13 +88,31 @@ class Trainer:
 
     def _begin_stage(self, state: State | None) -> StageRun:
         """Build the stage; from a checkpoint, take everything back as it was, the random states last."""
-        run = StageRun(self.recipe, self.position.stage, self.model, self.train_source, self.device, load=state is None)
+        stage = self.recipe.stages[self.position.stage]
+        if state:
+            self.model = build_network(self.recipe, self.card, self.position.stage)
+        elif stage.prune:
+            self._prune(stage)
+        run = StageRun(self.recipe, self.position.stage, self.model, self.train_source, self.device, load=not state)
         if state:
             run.restore(state)
             self.loss_sum.fill_(self.position.loss_sum)
             restore_random_states(state["random"])
         self.display.start(self.position.step, run.steps)
         return run
+
+    def _prune(self, stage: Stage) -> None:
+        """Go on with a narrower network, and tell what the cut alone costs."""
+        wide = self.model
+        if stage.init:
+            load_initial(wide, stage.init)
+        self.model, cuts = prune_to(wide, **stage.prune)
+        before, after = (evaluate(model, self.val_source, watch=_quiet).miou or 0 for model in (wide, self.model))
+        sizes = [sum(each.numel() for each in model.parameters()) for model in (wide, self.model)]
+        self.display.line(
+            f"pruned {len(cuts)} groups of channels: {sizes[0]:,} parameters -> {sizes[1]:,}, "
+            f"mIoU {100 * before:.1f} % -> {100 * after:.1f} % before any training"
+        )
 
     def _train_stage(self, run: StageRun) -> None:
         at = self.position
@@ -289,3 +307,7 @@ class Trainer:
             f"Pictures of the batch: {names}. Look at them and their labels, or try a lower --lr, --clip 1 or "
             f"--amp false; the checkpoints in {self.folder} are from before it"
         )
+
+
+def _quiet(*_: object) -> None:
+    """Nothing is shown between two stages."""

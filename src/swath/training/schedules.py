@@ -16,10 +16,16 @@ def rate(stage: Stage, step: int, steps: int) -> float:
 
 
 def factor(stage: Stage, step: int, steps: int) -> float:
-    """The rate as a share of `stage.lr`: linear from 0 in the warm-up, then 1, `floor` at the last step."""
+    """The rate as a share of `stage.lr`: a linear rise in the warm-up, then the stage's stretch of its schedule."""
+    low, high = stage.span
     if step < stage.warmup:
-        return step / stage.warmup
+        return _shape(stage, low) * (stage.warmup_from + (1 - stage.warmup_from) * step / stage.warmup)
     done = (step - stage.warmup) / max(1, steps - 1 - stage.warmup)  # 0 after the warm-up, 1 at the last step
+    return _shape(stage, low + (high - low) * done)
+
+
+def _shape(stage: Stage, done: float) -> float:
+    """The rate at a place of the whole schedule: 1 or its start at 0, `floor` at 1."""
     if stage.schedule == "constant":
         return 1.0
     if stage.schedule == "poly":

@@ -11,6 +11,7 @@ from swath.data import Source
 from swath.data.windows import Windows
 from swath.errors import SwathError
 from swath.networks import Network
+from swath.networks.pruning import check_narrower
 from swath.training.class_weights import class_weights
 from swath.training.config import Recipe, Stage, Validation
 from swath.training.ema import MovingAverage
@@ -33,7 +34,7 @@ class StageRun:
         self.an_epoch = self.stream.batches_an_epoch
         self.steps = stage_steps(stage, self.an_epoch)
         self.model = model
-        if stage.init and load:
+        if stage.init and load and not stage.prune:  # else it was loaded before the cut
             load_initial(model, stage.init)
         self.frozen = freeze(model, stage.freeze, stage.name)
         layout = torch.channels_last if stage.channels_last else torch.contiguous_format
@@ -94,11 +95,13 @@ def stage_steps(stage: Stage, an_epoch: int) -> int:
 
 def check_stages(recipe: Recipe, source: Source, val: Source) -> None:
     """Find the mistakes of every stage before the first one begins, on a network without memory."""
-    model = bare_network(recipe, source.card)
-    for each in (source, val):
-        check_maps(model, each)
-    for stage in recipe.stages:
+    for number, stage in enumerate(recipe.stages):
+        model = bare_network(recipe, source.card, number)
+        for each in (source, val):
+            check_maps(model, each)
         check_warmup(stage, stage_steps(stage, batches_an_epoch(source, stage.batch)))
+        if stage.prune:
+            check_narrower(bare_network(recipe, source.card, number - 1), model)
         freeze(model, stage.freeze, stage.name)
         parameter_groups(stage, model)
         for name, task in stage_tasks(stage, model).items():
@@ -106,7 +109,8 @@ def check_stages(recipe: Recipe, source: Source, val: Source) -> None:
             if isinstance(task.class_weights, list) or name == "depth":
                 class_weights(task, source, name)
         if stage.init:
-            _check_network(stage.init, read_meta(stage.init).network, model.name)
+            wanted = bare_network(recipe, source.card, number - 1) if stage.prune else model
+            _check_network(stage.init, read_meta(stage.init).network, wanted.name)
 
 
 def _check_network(path: str, found: str, wanted: str) -> None:

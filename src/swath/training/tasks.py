@@ -22,10 +22,20 @@ from swath.training.depth_losses import make_depth_loss
 from swath.training.losses import Criterion, make_loss
 
 
-def bare_network(recipe: Recipe, card: Card) -> Network:
-    """The network of a recipe without memory: its inputs, its tasks, the names of its parts."""
+def bare_network(recipe: Recipe, card: Card, stage: int = -1) -> Network:
+    """The network of a recipe's stage without memory: its inputs, its tasks, the names of its parts."""
     with torch.device("meta"):
-        return create_model(recipe.network, num_classes=card.num_classes, **recipe.network_options)
+        return build_network(recipe, card, stage)
+
+
+def build_network(recipe: Recipe, card: Card, stage: int) -> Network:
+    """The network that a stage trains, with fresh weights: the recipe's, as the stages up to this one narrow it;
+    stage -1: as it is before the first."""
+    options = dict(recipe.network_options)
+    for each in recipe.stages[: stage + 1]:
+        options.update(each.prune)
+    name = options.pop("network", recipe.network)
+    return create_model(name, num_classes=card.num_classes, **options)
 
 
 def has_more(model: Network) -> bool:

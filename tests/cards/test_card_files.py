@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -238,12 +239,44 @@ def test_lists_of_ids_and_their_mistakes(tmp_path: Path) -> None:
         card.open("train")
 
 
-def test_a_list_from_another_machine_says_so(tmp_path: Path) -> None:
+LISTED = "\n".join(BOTTLES.splitlines()[:2] + BOTTLES.splitlines()[4:]) + "\nlist: train.txt\nsplits: [train]\n"
+
+
+@pytest.mark.parametrize("before", ["/home/ann/bottles/", "C:\\ann\\", "/"])
+def test_a_list_from_another_machine_is_understood_and_announced(tmp_path: Path, before: str) -> None:
     bottles(tmp_path)
-    (tmp_path / "train.txt").write_text("/home/ann/train/images/1.jpg /home/ann/train/masks/1.png\n")
-    text = "\n".join(BOTTLES.splitlines()[:2] + BOTTLES.splitlines()[4:])
-    with pytest.raises(SwathError, match=r"train\.txt:1: /home/ann.*list_prefix"):
-        load_card(written(tmp_path, text + "\nlist: train.txt\nsplits: [train]\n")).open("train")
+    paths = [[f"train/images/{n}.jpg", f"train/masks/{n}.png"] for n in ("1", "deep/2")]
+    if "C:" in before:
+        paths = [[path.replace("/", "\\") for path in row] for row in paths]
+    (tmp_path / "train.txt").write_text("\n".join("\t".join(before + path for path in row) for row in paths))
+    said: list[str] = []
+    ear = logging.Handler()
+    ear.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("swath").addHandler(ear)
+    try:
+        source = load_card(written(tmp_path, LISTED)).open("train")
+    finally:
+        logging.getLogger("swath").removeHandler(ear)
+    assert [source.name(i) for i in range(2)] == ["train/images/1", "train/images/deep/2"]
+    assert source.labels(1).max() == 1
+    beginning = "/ann/" if "C:" in before else before
+    assert said == [f"{tmp_path / 'train.txt'}: paths begin with '{beginning}'; what follows was found in {tmp_path}"]
+
+
+def test_what_a_list_from_another_machine_means_is_not_guessed(tmp_path: Path) -> None:
+    bottles(tmp_path)
+    card = written(tmp_path, LISTED)
+    rows = ["/far/train/images/1.jpg /far/train/masks/1.png", "/near/train/images/deep/2.jpg /far/train/masks/2.png"]
+    (tmp_path / "train.txt").write_text("\n".join(rows))
+    with pytest.raises(SwathError, match=r"train\.txt:2: '/near/.*does not begin with '/far/'"):
+        load_card(card).open("train")
+    (tmp_path / "train.txt").write_text("/far/train/pictures/1.jpg /far/train/masks/1.png\n")
+    with pytest.raises(SwathError, match=r"train\.txt:1: /far/.*nor does its end.*list_prefix"):
+        load_card(card).open("train")
+    picture(tmp_path / "1.jpg", np.zeros((8, 12, 3), np.uint8))
+    (tmp_path / "train.txt").write_text(rows[0])
+    with pytest.raises(SwathError, match=r"train\.txt:1: .*both end like it.*list_prefix"):
+        load_card(card).open("train")
 
 
 def test_ids_except_and_percent_divide_one_folder(tmp_path: Path) -> None:
@@ -315,3 +348,32 @@ def test_two_layouts_that_fit_are_not_guessed(tmp_path: Path) -> None:
     assert load_card(written(tmp_path, text + "layout: one\n")).open("train").labels(0).max() == 1
     with pytest.raises(SwathError, match="did you mean 'two'"):
         card.open("train", layout="tow")
+
+
+def test_a_card_says_which_layout_it_prefers(tmp_path: Path) -> None:
+    bottles(tmp_path)
+    picture(tmp_path / "train/other/1.png", np.zeros((8, 12), np.uint8))
+    picture(tmp_path / "train/other/deep/2.png", np.zeros((8, 12), np.uint8))
+    text = BOTTLES.replace('labels: "{split}/masks/{id}.png"\n', "")
+    text += 'layouts: {one: {labels: "{split}/masks/{id}.png"}, two: {labels: "{split}/other/{id}.png"}}\n'
+    card = load_card(written(tmp_path, text + "layout: [two, one]\n"))
+    assert card.open("train").labels(0).max() == 0
+    assert card.open("val").labels(0).max() == 1  # two has no labels there
+    with pytest.raises(SwathError, match="did you mean 'two'"):
+        load_card(written(tmp_path, text + "layout: [one, tow]\n"))
+
+
+def test_two_layouts_to_the_same_files_are_one(tmp_path: Path) -> None:
+    bottles(tmp_path)
+    (tmp_path / "train.txt").write_text("deep/2\n1\n")
+    text = BOTTLES + 'splits: [train]\nlayouts: {listed: {list: "{split}.txt"}, found: {}}\n'
+    assert load_card(written(tmp_path, text)).open("train").name(0) == "deep/2"
+    (tmp_path / "train.txt").write_text("1\n")
+    with pytest.raises(SwathError, match=r"fits 2 layouts.*listed, found"):
+        load_card(written(tmp_path, text)).open("train")
+
+
+def test_the_archives_own_folder_may_stand_around_the_data(tmp_path: Path) -> None:
+    bottles(tmp_path / "data" / "bottles-1.0")
+    card = load_card(written(tmp_path, BOTTLES + "inside: [bottles-2.0, bottles-1.0]\n"))
+    assert len(card.open("train", tmp_path / "data")) == len(card.open("train", tmp_path / "data/bottles-1.0")) == 2

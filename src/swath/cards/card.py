@@ -14,6 +14,7 @@ from swath.cards.tables import IGNORE, LabelTable
 from swath.errors import SwathError, unknown
 
 if TYPE_CHECKING:
+    from swath.data.companions import Companion
     from swath.data.source import Source
 
 # What other toolkits call the same thing; only for asking, never for folders.
@@ -54,10 +55,15 @@ class Reading:
     ids: tuple[str, ...] | None = None
     excluding: tuple[str, ...] = ()
     percent: tuple[int, int] = (0, 100)
+    instances: str | None = None
+    mat: str | None = None  # the variable of a MATLAB file that holds the labels
+    coco: str | None = None  # a JSON file of COCO's form, whose instances are drawn as labels
+    min_area: int | None = None  # of COCO's pictures, only those whose instances together have more pixels
+    maps: tuple[Companion, ...] = ()
 
     def files(self) -> str:
         """What is looked for, in words."""
-        parts = [self.list_file, self.images, self.labels]
+        parts = [self.list_file, self.images, self.labels, self.coco]
         return " and ".join(part.replace("{split}", self.folder) for part in parts if part)
 
 
@@ -84,7 +90,8 @@ class Card:
     file: Path
     builtin: bool = False
     root: Path | None = None
-    layout: str | None = None
+    layout: str | None = None  # one, or several words: the first of them that fits
+    inside: tuple[str, ...] = ()  # folders of the archive that may still stand around the dataset's own
     generator: str | None = None
     ignore_index: int = IGNORE
 
@@ -122,21 +129,16 @@ class Card:
     def open(self, split: str, root: str | Path | None = None, *, layout: str | None = None, **options: Any) -> Source:
         """The pictures of a split (`train`, or several joined: `train+val`).
 
-        `root` is the dataset's folder; without it the card's own `root` counts, then $SWATH_DATA/NAME, then the
-        folder that the card lies in. `layout` chooses where several fit. A generator takes options (count, size, seed).
+        `root` is the dataset's folder, one that `swath pack` wrote, or shards (a folder or a URL); without it the
+        card's own `root` counts, then $SWATH_DATA/NAME, then the folder that the card lies in. `layout` chooses where
+        several fit. A generator takes options (count, size, seed), and needs no root.
         """
         names = [self.split_info(part).name for word in split.split("+") for part in self._expand(word.strip())]
         if len(set(names)) < len(names):
             raise SwathError(f"split '{split}' of card '{self.name}' names a split twice")
-        if self.generator:
-            parts = [self._generate(name, options) for name in names]
-        else:
-            if options:
-                raise unknown(f"option of card '{self.name}'", next(iter(options)), ["layout"])
-            from swath.data.folder import open_folder
-
-            folder = self.find_root(root)
-            parts = [open_folder(self, name, folder, layout or self.layout) for name in names]
+        if options and not self.generator:
+            raise unknown(f"option of card '{self.name}'", next(iter(options)), ["layout"])
+        parts = [self._open_one(name, root, layout or self.layout, options) for name in names]
         if len(parts) == 1:
             return parts[0]
         from swath.data.source import Joined
@@ -169,12 +171,37 @@ class Card:
             )
         if not folder.is_dir():
             raise SwathError(f"{folder}: is no folder; it should hold the pictures of card '{self.name}'")
-        return folder
+        return next((folder / inner for inner in self.inside if (folder / inner).is_dir()), folder)
 
     def _expand(self, word: str) -> list[str]:
         """`trainval` means `train+val`, unless the card has a split of that name."""
         declared = any(word == info.name or word in info.aliases for info in self.split_infos)
         return [word] if declared else SPLIT_WORDS.get(word, word).split("+")
+
+    def _open_one(self, split: str, root: str | Path | None, layout: str | None, options: dict[str, Any]) -> Source:
+        """Packed, from shards, drawn or from files: by what lies at the root."""
+        drawn = self._generate(split, options) if self.generator else None
+        if drawn is not None and root is None:
+            return drawn
+        if isinstance(root, str) and "://" in root:
+            from swath.data.shards import open_shards
+
+            return open_shards(self, split, root)
+        folder = self.find_root(root)
+        for place in (folder, folder / split):
+            if (place / "pack.json").is_file():
+                from swath.data.packed import open_packed
+
+                return open_packed(self, split, place, layout, drawn)
+            if (place / "shards.json").is_file():
+                from swath.data.shards import open_shards
+
+                return open_shards(self, split, place)
+        if drawn is not None:
+            raise SwathError(f"{folder}: holds neither pack.json nor shards.json; card '{self.name}' needs no other root")
+        from swath.data.folder import open_folder
+
+        return open_folder(self, split, folder, layout)
 
     def _generate(self, split: str, options: dict[str, Any]) -> Source:
         from swath.data.streets import Streets

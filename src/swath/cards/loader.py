@@ -12,7 +12,19 @@ from swath.cards.reading import READING_KEYS, Values, merge, reading
 from swath.cards.tables import MAX_CLASSES
 from swath.errors import SwathError, unknown
 
-CARD_KEYS = ("name", "title", "aliases", "extends", "classes", "root", "layout", "layouts", "splits", "generator")
+CARD_KEYS = (
+    "name",
+    "title",
+    "aliases",
+    "extends",
+    "classes",
+    "root",
+    "inside",
+    "layout",
+    "layouts",
+    "splits",
+    "generator",
+)
 SPLIT_KEYS = ("folder", "aliases", "count", "size")
 _SHIPPED = Path(__file__).parent
 
@@ -61,9 +73,10 @@ def _parse(path: Path, builtin: bool, above: tuple[Path, ...]) -> Card:
     if generator not in (None, "streets"):
         raise keys["generator"].error(f"unknown generator '{generator}'; known: streets")
     infos, layouts = _layouts(keys, path, Values([info.name for info in classes], [info.color for info in classes]))
-    layout = keys["layout"].text() if "layout" in keys else None
-    if layout is not None and layout not in layouts:
-        raise keys["layout"].error(str(unknown("layout", layout, layouts)))
+    preferred = keys["layout"].words() if "layout" in keys else ()
+    for layout in preferred:
+        if layout not in layouts:
+            raise keys["layout"].error(str(unknown("layout", layout, layouts)))
     return Card(
         name=name,
         title=keys["title"].text() if "title" in keys else name,
@@ -74,7 +87,8 @@ def _parse(path: Path, builtin: bool, above: tuple[Path, ...]) -> Card:
         file=path,
         builtin=builtin,
         root=(path.parent / Path(keys["root"].text()).expanduser()) if "root" in keys else None,
-        layout=layout,
+        layout=" ".join(preferred) or None,
+        inside=keys["inside"].words() if "inside" in keys else (),
         generator=generator,
     )
 
@@ -93,8 +107,10 @@ def _with_base(root: Node, path: Path, above: tuple[Path, ...]) -> dict[str, Nod
         raise node.error(str(unknown("card", name, list_cards())))
     inherited = dict(_with_base(read_yaml(base), base, (*above, path.resolve())))
     dropped = ["aliases", "root"]  # these belong to the other card's file
-    if keys.keys() & {"images", "list"}:
-        dropped += ["layouts", "layout"]
+    if keys.keys() & {"images", "list"}:  # other files than those that the base's keys are about
+        dropped += ["layouts", "inside", "instances", "maps"]
+    if keys.keys() & {"images", "list", "layouts"}:
+        dropped.append("layout")
     for key in dropped:
         inherited.pop(key, None)
     return merge(inherited, keys)
@@ -169,8 +185,9 @@ def _check_splits(readings: dict[str, Reading]) -> None:
         for other in item.excluding:
             if other not in readings or other == split:
                 raise SwathError(f"{item.where}: except: {unknown('split', other, readings)}")
-        paths = [text and text.replace("{split}", item.folder) for text in (item.images, item.labels, item.list_file)]
-        key = (*paths, item.ids, item.excluding, item.percent)
+        files = (item.images, item.labels, item.list_file, item.coco)
+        paths = [text and text.replace("{split}", item.folder) for text in files]
+        key = (*paths, item.min_area, item.ids, item.excluding, item.percent)
         if key in seen:
             raise SwathError(
                 f"{item.where}: the splits '{seen[key]}' and '{split}' would read the same pictures; "

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from swath.cards.card import Reading
+from swath.cards.maps import companions
 from swath.cards.nodes import Node, parse_color
 from swath.cards.tables import IGNORE, LabelTable, pack, unpack
 from swath.errors import nearest
@@ -22,9 +23,14 @@ READING_KEYS = (
     "label_values",
     "label_colors",
     "label_divide",
+    "instances",
+    "mat",
+    "coco",
+    "min_area",
+    "maps",
 )
 # Of each group one key can hold: who gives one drops what was inherited of the others.
-EXCLUSIVE = (("list", "ids", "except"), ("label_values", "label_colors"))
+EXCLUSIVE = (("list", "ids", "except", "coco"), ("label_values", "label_colors"), ("labels", "coco"))
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,17 @@ def reading(layout: str, split: str, folder: str, keys: dict[str, Node], place: 
     labels_node = keys.get("labels")
     labelled = labels_node is None or labels_node.value not in (None, "none")
     labels = _pattern(labels_node) if labels_node is not None and labelled else None
-    line = _list_line(keys.get("list_line"), images, labels, labelled, "list" in keys)
+    found = companions(keys["maps"]) if "maps" in keys else ()
+    line = _list_line(keys.get("list_line"), images, labels, labelled, "list" in keys, [each.name for each in found])
     if images is None and "{image}" not in (line or ""):
         raise place.error("'images' is missing: where the pictures are, such as 'images: \"{split}/images/{id}.jpg\"'")
-    if labelled and labels is None and "{label}" not in (line or ""):
+    if labelled and labels is None and "coco" not in keys and "{label}" not in (line or ""):
         raise place.error("'labels' is missing: where the labels are (write 'labels: none' where there are none)")
+    for each in found:
+        if each.files is None and f"{{{each.name}}}" not in (line or ""):
+            raise keys["maps"].error(f"{each.name} needs 'files', or a column {{{each.name}}} in list_line")
+    if "min_area" in keys and "coco" not in keys:
+        raise keys["min_area"].error("has a meaning only beside 'coco'")
     where = keys["images"].where if "images" in keys else keys["list"].where
     return Reading(
         layout=layout,
@@ -72,10 +84,16 @@ def reading(layout: str, split: str, folder: str, keys: dict[str, Node], place: 
         ids=keys["ids"].words() if "ids" in keys else None,
         excluding=keys["except"].words() if "except" in keys else (),
         percent=_percent(keys["percent"]) if "percent" in keys else (0, 100),
+        instances=_pattern(keys["instances"]) if "instances" in keys else None,
+        mat=keys["mat"].text() if "mat" in keys else None,
+        coco=keys["coco"].text() if "coco" in keys else None,
+        min_area=keys["min_area"].integer(0, 100_000_000) if "min_area" in keys else None,
+        maps=found,
     )
 
 
 def _pattern(node: Node) -> str:
+    """A text with {id} once, and {split} perhaps."""
     text = node.text()
     for field in re.findall(r"\{(.*?)\}", text):
         if field not in ("split", "id"):
@@ -87,7 +105,9 @@ def _pattern(node: Node) -> str:
     return text
 
 
-def _list_line(node: Node | None, images: str | None, labels: str | None, labelled: bool, listed: bool) -> str | None:
+def _list_line(
+    node: Node | None, images: str | None, labels: str | None, labelled: bool, listed: bool, maps: list[str]
+) -> str | None:
     """The form of a list's lines; without a word about it: ids where there are patterns, else the two files."""
     if node is None:
         if not listed:
@@ -98,10 +118,13 @@ def _list_line(node: Node | None, images: str | None, labels: str | None, labell
     text = node.text()
     fields = re.findall(r"\{(.*?)\}", text)
     for field in fields:
-        if field not in ("id", "image", "label"):
-            raise node.error(f"unknown field '{{{field}}}'; known: {{id}}, {{image}}, {{label}}, ... for what follows")
+        if field not in ("id", "image", "label", *maps):
+            known = "".join(f"{{{name}}}, " for name in ("id", "image", "label", *maps))
+            raise node.error(f"unknown field '{{{field}}}'; known: {known}... for what follows")
     if "id" not in fields and "image" not in fields:
         raise node.error("a line of a list must hold {id} or {image}")
+    if re.search(r"\[[^\]]*\]\s+[^\[.\s]", text):
+        raise node.error("columns that a line may lack, in brackets, come last")
     return text
 
 

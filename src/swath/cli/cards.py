@@ -83,5 +83,6 @@ def _show(card: Card) -> None:
         console.print(f"split {split.name}" + (f": {split.count:,} pictures" if split.count else ""), markup=False)
     for layout, readings in card.layouts.items():
         reading = next(iter(readings.values()))
-        console.print(f"layout {layout}: {reading.files()}", markup=False)
+        maps = ", ".join(info.name for info in reading.maps)
+        console.print(f"layout {layout}: {reading.files()}" + (f", with {maps}" if maps else ""), markup=False)
     console.print(f"file: {card.file}", markup=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from swath.cards.card import Card, Reading
+from swath.data.lists import Row, read_list
 from swath.errors import SwathError
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -26,12 +27,18 @@ class Pair:
     name: str
     image: Path
     label: Path | None
+    maps: Mapping[str, Path] = field(default_factory=dict)  # those that a list names
 
 
 def find_pairs(card: Card, reading: Reading, root: Path) -> list[Pair]:
     """All pairs of a split, in a fixed order; whether the labels exist is not looked at."""
     if reading.list_file is not None:
-        pairs = list(_listed(reading, root))
+        pairs = _listed(reading, root)
+    elif reading.coco is not None:
+        from swath.data.coco import read_annotations
+
+        names = read_annotations(reading, root).names(reading.min_area)
+        pairs = [Pair(name, _image_path(reading, root, name), None) for name in names]
     elif reading.ids is not None:
         assert reading.images is not None
         pairs = [Pair(name, _image_path(reading, root, name), _label_path(reading, root, name)) for name in reading.ids]
@@ -91,14 +98,15 @@ def files_below(top: Path) -> Iterator[Path]:
 
 
 def _image_path(reading: Reading, root: Path, name: str) -> Path:
-    return _fill(reading.images or "", reading.folder, root, name)
+    return fill(reading.images or "", reading.folder, root, name)
 
 
 def _label_path(reading: Reading, root: Path, name: str) -> Path | None:
-    return None if reading.labels is None else _fill(reading.labels, reading.folder, root, name)
+    return None if reading.labels is None else fill(reading.labels, reading.folder, root, name)
 
 
-def _fill(pattern: str, folder: str, root: Path, name: str) -> Path:
+def fill(pattern: str, folder: str, root: Path, name: str) -> Path:
+    """The file that a pattern stands for; where it ends in `.*`, the one that is there."""
     path = root / pattern.replace("{split}", folder).replace("{id}", name)
     if not pattern.endswith(".*"):
         return path
@@ -111,75 +119,25 @@ def percent_of(name: str) -> float:
     return (zlib.crc32(name.encode()) & 0xFFFFFFFF) / 2**32 * 100
 
 
-def _listed(reading: Reading, root: Path) -> Iterator[Pair]:
+def _listed(reading: Reading, root: Path) -> list[Pair]:
     """Pairs of a list file, one a line."""
     path = root / (reading.list_file or "").replace("{split}", reading.folder)
     if not path.is_file():
         raise NotHere(f"{path}: there is no such list; see {reading.where}")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SwathError(f"{path}: is not UTF-8 text, so not a list") from error
-    form = reading.list_line or "{id}"
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        columns = _columns(line, form)
-        if columns is None:
-            raise SwathError(f"{path}:{number}: '{line.strip()[:120]}' is not of the form '{form}' ({reading.where})")
-        yield _pair(columns, reading, root, f"{path}:{number}")
+    rows = read_list(path, reading.list_line or "{id}", reading.list_prefix, root, reading.where)
+    return [_pair(row, reading, root) for row in rows]
 
 
-def _columns(line: str, form: str) -> dict[str, str] | None:
-    """The fields of a line: columns are parted by tabs where there is one, else as the form says (blanks or commas)."""
-    if "," in form:
-        parts, forms = line.strip().split(","), form.split(",")
-    else:
-        parts, forms = (line.strip().split("\t") if "\t" in line else line.split()), form.split()
-        parts = [part for part in parts if part]
-    if forms[-1].strip() == "...":  # further columns are for others
-        forms = forms[:-1]
-        parts = parts[: len(forms)]
-    elif len(forms) == 1:
-        parts = [line.strip()]
-    if len(parts) != len(forms):
-        return None
-    columns: dict[str, str] = {}
-    for part, one in zip(parts, forms):
-        before, field, after = re.split(r"\{(\w+)\}", one.strip(), maxsplit=1)
-        text = part.strip()
-        if not (text.startswith(before) and text.endswith(after) and len(text) > len(before) + len(after)):
-            return None
-        columns[field] = text[len(before) : len(text) - len(after)]
-    return columns
-
-
-def _pair(columns: dict[str, str], reading: Reading, root: Path, where: str) -> Pair:
-    name = columns.get("id")
+def _pair(row: Row, reading: Reading, root: Path) -> Pair:
+    name, files = row.name, row.files
     if name is not None and (name.startswith("/") or ".." in PurePosixPath(name).parts):
-        raise SwathError(f"{where}: the id '{name}' must stay within the dataset's folder")
-    if "image" in columns:
-        image = _listed_path(columns["image"], reading, root, where)
-    else:
-        image = _image_path(reading, root, name or "")
+        raise SwathError(f"{row.where}: the id '{name}' must stay within the dataset's folder")
+    image = files["image"] if "image" in files else _image_path(reading, root, name or "")
     if name is None:
         name = _name_of(image, reading, root)
-    if "label" in columns:
-        return Pair(name, image, _listed_path(columns["label"], reading, root, where) if reading.labelled else None)
-    return Pair(name, image, _label_path(reading, root, name))
-
-
-def _listed_path(text: str, reading: Reading, root: Path, where: str) -> Path:
-    """A path of a list: without the card's list_prefix, and relative to the root."""
-    if reading.list_prefix and text.startswith(reading.list_prefix):
-        text = text[len(reading.list_prefix) :].lstrip("/")
-    path = root / text
-    if Path(text).is_absolute() and not path.exists():
-        raise SwathError(
-            f"{where}: {text} does not exist; if this path comes from another machine, "
-            f"write the part before the dataset's own folders as 'list_prefix' in the card ({reading.where})"
-        )
-    return path
+    label = files["label"] if "label" in files else _label_path(reading, root, name)
+    maps = {column: file for column, file in files.items() if column not in ("image", "label")}
+    return Pair(name, image, label if reading.labelled else None, maps)
 
 
 def _name_of(image: Path, reading: Reading, root: Path) -> str:

@@ -41,15 +41,15 @@ def results(run: Path) -> dict[str, bytes]:
 
 
 def before_optimiser_step(number: int) -> None:
-    inner, seen = loop.FiniteLoss.see, []
+    inner, seen = loop.Finite.see, []
 
-    def see(self: loop.FiniteLoss, *rest: object) -> None:
+    def see(self: loop.Finite, *rest: object) -> None:
         seen.append(1)
         if len(seen) == number:
             die()
         inner(self, *rest)  # type: ignore[arg-type]
 
-    loop.FiniteLoss.see = see  # type: ignore[method-assign,assignment]
+    loop.Finite.see = see  # type: ignore[method-assign,assignment]
 
 
 def while_writing_checkpoint(number: int) -> None:

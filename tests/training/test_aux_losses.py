@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from swath import create_model, list_models, model_info
-from swath.training.aux_losses import aux_loss, boundaries, boundary, detail, detail_target, near_boundaries, presence
-from swath.training.losses import cross_entropy, make_loss
+from swath.training.losses import make_loss
+from swath.training.losses.auxiliary import aux_loss, boundary, detail, presence
+from swath.training.losses.edges import boundaries, detail_target, near_boundaries
+from swath.training.losses.entropy import cross_entropy
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_stages_follow_each_other_and_frozen_parts_stay(shapes: Path, tmp_path: 
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [(row["stage"], row["step"]) for row in rows] == [("first", "3"), ("second", "6")]
     first = next(p for p in checkpoint.checkpoints(run / "checkpoints") if p.name == "step-000000006.pt")
-    assert checkpoint.read_checkpoint(first)["position"]["stage"] == 1
+    assert checkpoint.read_sealed(first)["position"]["stage"] == 1
 
     init = tmp_path / "init"
     assert (

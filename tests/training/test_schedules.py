@@ -10,7 +10,7 @@ import pytest
 from swath.data.windows import WindowSpec
 from swath.errors import SwathError
 from swath.training import Stage
-from swath.training.schedules import check_warmup, factor, rate
+from swath.training.schedules import check_warmup, factor
 
 STEPS = 101
 
@@ -58,6 +58,10 @@ def test_the_settings_of_contextnet() -> None:
     """1000 iterations from 0 to 3e-3, then half a cosine to a thousandth of it."""
     steps = 185_000
     one = stage(iterations=steps, schedule="cosine", warmup=1000, floor=1e-3, lr=3e-3)
+
+    def rate(stage: Stage, step: int, steps: int) -> float:
+        return stage.lr * factor(stage, step, steps)
+
     assert rate(one, 0, steps) == 0 and rate(one, 500, steps) == pytest.approx(1.5e-3)
     assert rate(one, 1000, steps) == 3e-3
     middle = 1000 + (steps - 1001) / 4
@@ -80,3 +84,59 @@ def test_a_warmup_that_never_ends_is_refused() -> None:
     ):
         check_warmup(stage(warmup=1000), 20)
     check_warmup(stage(warmup=19), 20)
+
+
+def test_sgdr() -> None:
+    """Spec lightnet.md, section 11: a first period of 20 iterations, t from 1."""
+    one = stage(schedule="sgdr", period=2)
+    wanted = {
+        1: 0.9938441703,
+        10: 0.5,
+        20: 0,
+        21: 0.9984586669,
+        40: 0.5,
+        60: 0,
+        61: 0.9996145181,
+        140: 0,
+        141: 0.9999036202,
+    }
+    for t, value in wanted.items():
+        assert factor(one, t - 1, 1000, an_epoch=10) == pytest.approx(value, abs=1e-10), t
+
+
+@pytest.mark.parametrize(
+    ("cycle", "wanted"),
+    [
+        ("triangular", [0.001, 0.0035, 0.006, 0.0035, 0.001, 0.006, 0.006]),
+        ("triangular2", [0.001, 0.0035, 0.006, 0.0035, 0.001, 0.0035, 0.00225]),
+        ("exp_range", [0.001, 0.0033780141, 0.0055239607, 0.0031516085, 0.001, 0.0047035352, 0.0040318947]),
+    ],
+)
+def test_cyclical(cycle: str, wanted: list[float]) -> None:
+    """The same section: 1e-3 to 6e-3, half a cycle of 100 iterations."""
+    one = stage(schedule="cyclical", cycle=cycle, period=4, lr=6e-3, floor=1 / 6, gamma=0.999)
+    found = [one.lr * factor(one, t, 1000, an_epoch=25) for t in (0, 50, 100, 150, 200, 300, 500)]
+    assert found == pytest.approx(wanted, abs=1e-10)
+
+
+def test_steps_and_warmup_before_cycles() -> None:
+    one = stage(schedule="steps", period=2, drop=0.5)
+    assert [factor(one, step, 100, an_epoch=5) for step in (0, 9, 10, 19, 20)] == [1, 1, 0.5, 0.5, 0.25]
+    late = stage(schedule="steps", period=2, drop=0.5, warmup=4)
+    assert [factor(late, step, 100, an_epoch=5) for step in (0, 2, 4, 13, 14)] == [0, 0.5, 1, 1, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"schedule": "sgdr"}, "need a period"),
+        ({"schedule": "poly", "period": 3}, "the others have none"),
+        ({"schedule": "steps", "period": 0}, "must be above 0"),
+        ({"schedule": "steps", "period": 3, "span": (0, 0.5)}, "goes by its period"),
+        ({"span": (0.5, 0.5)}, "0 <= from < to <= 1"),
+        ({"ema": 0.9, "swa": 1.0}, "take one"),
+    ],
+)
+def test_contradictions_are_refused(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(SwathError, match=message):
+        stage(**keys)

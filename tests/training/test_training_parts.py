@@ -22,7 +22,7 @@ from swath.training.checkpoint import (
     checkpoints,
     newest_checkpoint,
     random_states,
-    read_checkpoint,
+    read_sealed,
     restore_random_states,
     save_checkpoint,
     seed_everything,
@@ -174,7 +174,7 @@ def test_checkpoint_round_trip_and_only_two_are_kept(tmp_path: Path) -> None:
     for number in (1, 20, 300):
         path = save_checkpoint(tmp_path, number, {"number": number, "tensor": torch.arange(number)})
     assert [p.name for p in checkpoints(tmp_path)] == ["step-000000300.pt", "step-000000020.pt"]
-    state = read_checkpoint(path)
+    state = read_sealed(path)
     assert state["number"] == 300 and torch.equal(state["tensor"], torch.arange(300))
     assert torch.load(path, weights_only=True)["number"] == 300, "torch reads it as it is"
 
@@ -188,11 +188,11 @@ def test_every_flipped_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
         flipped[place] ^= 1 << rng.randrange(8)
         path.write_bytes(flipped)
         with pytest.raises(SwathError, match="is damaged"):
-            read_checkpoint(path)
+            read_sealed(path)
     for length in [0, 10, 32, len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:length])
         with pytest.raises(SwathError, match="is damaged"):
-            read_checkpoint(path)
+            read_sealed(path)
 
 
 def test_the_newest_whole_checkpoint_is_used(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_random_states_come_back(tmp_path: Path) -> None:
     draw()
     path = save_checkpoint(tmp_path, 1, {"random": random_states()})
     expected = [draw() for _ in range(3)]
-    restore_random_states(read_checkpoint(path)["random"])
+    restore_random_states(read_sealed(path)["random"])
     assert [draw() for _ in range(3)] == expected
 
 

@@ -14,7 +14,7 @@ import torch
 from swath.errors import SwathError
 from swath.files import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 _SEAL = 32  # bytes of SHA-256 at the end of the file, after what torch.load reads
 
@@ -23,15 +23,20 @@ State = dict[str, Any]  # tensors, numbers, text, lists and dicts only: nothing 
 
 def save_checkpoint(folder: Path, number: int, state: State) -> Path:
     """Write the state after iteration `number` and drop all but the newest checkpoints."""
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
     path = folder / f"step-{number:09d}.pt"
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
-        file.write(hashlib.sha256(buffer.getbuffer()).digest())
+    write_sealed(path, state)
     for old in checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
+
+
+def write_sealed(path: Path, state: State) -> None:
+    """Write a state whole or not at all, with a checksum at its end."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+        file.write(hashlib.sha256(buffer.getbuffer()).digest())
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -39,7 +44,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.pt"), reverse=True)
 
 
-def read_checkpoint(path: Path) -> State:
+def read_sealed(path: Path) -> State:
     """The state of a file; a file that is cut short or changed is refused."""
     try:
         data = memoryview(path.read_bytes())
@@ -62,7 +67,7 @@ def newest_checkpoint(folder: Path) -> tuple[State | None, list[str]]:
     complaints: list[str] = []
     for path in checkpoints(folder):
         try:
-            return read_checkpoint(path), complaints
+            return read_sealed(path), complaints
         except SwathError as error:
             complaints.append(str(error))
     if complaints:

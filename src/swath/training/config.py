@@ -8,6 +8,11 @@ from typing import Any, Literal
 from swath.data.windows import WindowSpec
 from swath.errors import SwathError
 
+LossNames = str | list[str] | dict[str, float]  # one loss, the sum of several, or of several by their weights
+# log: 1 / ln(1.02 + share of the pixels); median: median / frequency, which is the pixels by the pictures with the
+# class; inverse: mean / share of the pixels; or one number a class.
+ClassWeights = Literal["none", "log", "median", "inverse"] | list[float]
+
 
 @dataclass(kw_only=True, slots=True)
 class Data:
@@ -40,13 +45,43 @@ class Validation:
 class Task:
     """How one task of a network with several is trained."""
 
-    loss: str
+    loss: LossNames
     loss_options: dict[str, Any] = field(default_factory=dict)
-    class_weights: Literal["none", "log"] | list[float] = "none"
+    class_weights: ClassWeights = "none"
+    class_weight_share: float = 1.0  # of the iterations, drawn at random, in which they count
     weight: float = 1.0  # of its loss in the sum
 
     def __post_init__(self) -> None:
         _at_least(0, weight=self.weight)
+        _check_class_weights(self.class_weights, self.class_weight_share)
+
+
+@dataclass(kw_only=True, slots=True)
+class Distill:
+    """Learning from the answers of a larger network, besides from the labels."""
+
+    teacher: str  # weights (.safetensors) of a network with the same classes
+    loss: Literal["channel-wise", "logits"] = "channel-wise"
+    weight: float = 3.0
+    temperature: float = 4.0
+    sha256: str | None = None  # of the teacher's file; a run writes down what it found, and takes no other later
+
+    def __post_init__(self) -> None:
+        for name, value in (("weight", self.weight), ("temperature", self.temperature)):
+            if not 0 < value < float("inf"):
+                raise SwathError(f"{name} is {value}, it must be above 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class Part:
+    """What is particular to the parameters of one part of the network; none: as in the rest of the stage."""
+
+    lr: float | None = None
+    weight_decay: float | None = None
+    optimiser: Literal["sgd", "adam", "adamw"] | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(0, lr=self.lr, weight_decay=self.weight_decay)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,25 +102,37 @@ class Stage:
     momentum: float = 0.9  # of sgd
     nesterov: bool = False
     betas: tuple[float, float] = (0.9, 0.999)  # of adam and adamw
+    eps: float = 1e-8  # of adam and adamw
     weight_decay: float = 0.0
     decay_skips: list[Literal["norms", "biases"]] = field(default_factory=list)
+    parts: dict[str, Part] = field(default_factory=dict)  # with settings of their own: {encoder: {lr: 5.0e-4}}
+    frozen_norms: bool = False  # batch norms keep their statistics; their weights and biases still learn
     clip: float | None = None  # the largest norm that the gradient may have
     ema: float | None = None  # decay of the moving average of the weights; it is what is measured and kept
+    swa: float | None = None  # epochs between snapshots of the weights, whose mean is measured and kept
 
-    schedule: Literal["constant", "poly", "cosine", "onecycle"] = "poly"
+    schedule: Literal["constant", "poly", "cosine", "onecycle", "steps", "sgdr", "cyclical"] = "poly"
     span: tuple[float, float] = (0.0, 1.0)  # the stretch of its schedule that the stage runs through
     warmup: int = 0  # iterations of linear rise before it
     warmup_from: float = 0.0  # where the rise begins, as a share of where it ends
     power: float = 0.9  # of poly
     peak: float = 0.3  # of onecycle: the share of the stage after which the rate is highest
-    floor: float = 0.0  # the rate at the end, as a share of lr
+    floor: float = 0.0  # the rate at the end (cyclical: at the lowest), as a share of lr
+    period: float | None = None  # epochs: between drops of steps, of sgdr's first cycle, of half a cycle of cyclical
+    drop: float = 0.1  # of steps: what the rate is multiplied by
+    cycle: Literal["triangular", "triangular2", "exp_range"] = "triangular"  # of cyclical: how its peaks fall
+    gamma: float = 0.99994  # of exp_range, an iteration
 
-    loss: str = "cross-entropy"
-    loss_options: dict[str, Any] = field(default_factory=dict)
-    class_weights: Literal["none", "log"] | list[float] = "none"  # log: 1 / ln(1.02 + share of the pixels)
+    loss: LossNames = "cross-entropy"
+    loss_options: dict[str, Any] = field(default_factory=dict)  # of a sum: those of each loss below its name
+    class_weights: ClassWeights = "none"
+    class_weight_share: float = 1.0  # of the iterations, drawn at random, in which they count
+    aux_loss: LossNames | None = None  # of auxiliary outputs of classes, with its own options; none: the same loss
+    distill: Distill | None = None
 
-    tasks: dict[str, Task] = field(default_factory=dict)  # of a network with several; in place of the three above
-    task_weights: Literal["fixed", "learned"] = "fixed"  # learned: by uncertainty, from the given weights on
+    tasks: dict[str, Task] = field(default_factory=dict)  # of a network with several; in place of the first four above
+    # Of tasks; learned: by their uncertainty, gradients: so that all pull alike; both begin at the given weights.
+    task_weights: Literal["fixed", "learned", "gradients"] = "fixed"
 
     amp: bool | None = None  # bfloat16 where it is safe; none: on a GPU (CPUs mostly emulate it, slowly)
     channels_last: bool = True
@@ -98,15 +145,30 @@ class Stage:
         _at_least(0, warmup=self.warmup, lr=self.lr, weight_decay=self.weight_decay, clip=self.clip, power=self.power)
         _between(0, 1, momentum=self.momentum, ema=self.ema, peak=self.peak, floor=self.floor)
         _between(0, 1, warmup_from=self.warmup_from)
+        _check_class_weights(self.class_weights, self.class_weight_share)
+        _between(0, 1, drop=self.drop, gamma=self.gamma)
+        for name, value in (("swa", self.swa), ("period", self.period)):
+            if value is not None and not value > 0:
+                raise SwathError(f"{name} is {value}; it is a number of epochs, so it must be above 0")
+        cycles = self.schedule in ("steps", "sgdr", "cyclical")
+        if cycles != (self.period is not None):
+            raise SwathError("schedules steps, sgdr and cyclical need a period (in epochs), the others have none")
+        if cycles and tuple(self.span) != (0, 1):
+            raise SwathError(f"span is for schedules that end with the stage; {self.schedule} goes by its period")
+        if self.ema is not None and self.swa is not None:
+            raise SwathError("ema and swa are two averages of the weights, of which one is measured; take one")
         if not 0 <= self.span[0] < self.span[1] <= 1:
             raise SwathError(f"span {list(self.span)} must be [from, to] with 0 <= from < to <= 1")
         if self.nesterov and not (self.optimiser == "sgd" and self.momentum > 0):
             raise SwathError("nesterov needs optimiser sgd and a momentum above 0")
         if self.tasks and (self.loss != "cross-entropy" or self.loss_options or self.class_weights != "none"):
             raise SwathError("loss, loss_options and class_weights stand in each of the tasks; take them out beside it")
-        if self.task_weights == "learned":
+        if self.task_weights != "fixed":
             if not self.tasks:
-                raise SwathError("task_weights: learned needs tasks; a single loss has nothing to be weighed against")
+                what = f"task_weights: {self.task_weights}"
+                raise SwathError(f"{what} needs tasks; a single loss has nothing to be weighed against")
+            if self.task_weights == "gradients" and self.compile:
+                raise SwathError("task_weights: gradients looks into the network, which compile closes; take one")
             _above_zero(**{f"tasks.{name}.weight": task.weight for name, task in self.tasks.items()})
 
 
@@ -138,6 +200,12 @@ class Recipe:
             raise SwathError(f"name '{self.name}' cannot name a folder; use letters, digits, - and _")
         _at_least(1, threads=self.threads, log_every=self.log_every, checkpoint_iterations=self.checkpoint_iterations)
         _at_least(0, seed=self.seed, samples=self.samples, checkpoint_minutes=self.checkpoint_minutes)
+
+
+def _check_class_weights(weights: ClassWeights, share: float) -> None:
+    _between(0, 1, class_weight_share=share)
+    if share < 1 and weights == "none":
+        raise SwathError(f"class_weight_share is {share}, but class_weights is none; give weights, such as log")
 
 
 def _at_least(low: float, **values: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
@@ -27,6 +28,12 @@ class MovingAverage:
         self._now = [theirs[name] for name in floats]
         self._counters = [ours[name] for name in others]
         self._counted = [theirs[name] for name in others]
+
+    def state(self) -> dict[str, Any]:
+        return {"model": self.model.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
 
     @torch.no_grad()
     def update(self, updates: int) -> None:

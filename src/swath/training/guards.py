@@ -1,16 +1,16 @@
-"""What ends a run before its end: a signal, or a loss that is no number."""
+"""What ends a run before its end: a signal, or a loss or gradient that is no number."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from swath.training.optimisers import Optimisers
 
 
 class Stop:
@@ -45,34 +45,41 @@ class Stopped(Exception):
 
 
 class NotFinite(Exception):
-    """The loss of an iteration was not finite; `indices` are the pictures of its batch."""
+    """The loss or the gradient of an iteration was not finite."""
 
-    def __init__(self, value: float, step: int, indices: Sequence[int]):
-        super().__init__(f"loss {value} at iteration {step}")
-        self.value, self.step, self.indices = value, step, list(indices)
+    def __init__(self, loss: float, gradient: float, step: int):
+        what = (
+            f"loss of iteration {step} is {loss}"
+            if not _finite(loss)
+            else f"gradient of iteration {step} is {gradient}"
+        )
+        super().__init__(f"the {what}")
+        self.loss, self.gradient, self.step = loss, gradient, step
 
 
-class FiniteLoss:
-    """Sees each loss before the optimiser's step.
+class Finite:
+    """Sees the loss of each iteration and the norm of its gradient before the optimiser's step.
 
     On the CPU looking at a number is free: it raises at once. Elsewhere looking would stop the pipeline, so the device
-    itself skips the step (fused optimisers take `found_inf`), and the number is read one iteration later.
+    itself skips the step (fused optimisers take `found_inf`), and the numbers are read in the next iteration, before
+    its step: the weights are still those that went wrong.
     """
 
     def __init__(self) -> None:
-        self._pending: list[tuple[Any, Tensor, int, Tensor]] = []
+        self._pending: list[tuple[Any, Tensor, int]] = []
 
-    def see(self, loss: Tensor, step: int, indices: Tensor, optimiser: Optimizer) -> None:
-        """Look at the loss of iteration `step`, or have it looked at."""
+    def see(self, loss: Tensor, gradient: Tensor, step: int, optimiser: Optimisers) -> None:
+        """Look at the numbers of iteration `step`, or have them looked at."""
+        both = torch.stack([loss.detach().float(), gradient.detach().float()])
         if loss.device.type == "cpu":
-            self._judge(loss, step, indices)
+            _judge(both, step)
             return
-        optimiser.found_inf = (~torch.isfinite(loss)).float()  # type: ignore[attr-defined]
-        copy = torch.empty((), dtype=loss.dtype, pin_memory=True)
-        copy.copy_(loss.detach(), non_blocking=True)
+        optimiser.skip_if((~torch.isfinite(both).all()).float())
+        copy = torch.empty(2, pin_memory=True)
+        copy.copy_(both, non_blocking=True)
         event = torch.cuda.Event()
         event.record()  # type: ignore[no-untyped-call]
-        self._pending.append((event, copy, step, indices))
+        self._pending.append((event, copy, step))
         if len(self._pending) > 1:
             self._settle()
 
@@ -82,12 +89,16 @@ class FiniteLoss:
             self._settle()
 
     def _settle(self) -> None:
-        event, copy, step, indices = self._pending.pop(0)
+        event, copy, step = self._pending.pop(0)
         event.synchronize()
-        self._judge(copy, step, indices)
+        _judge(copy, step)
 
-    @staticmethod
-    def _judge(loss: Tensor, step: int, indices: Tensor) -> None:
-        value = loss.item()
-        if not (value - value == 0):
-            raise NotFinite(value, step, indices.tolist())
+
+def _judge(both: Tensor, step: int) -> None:
+    loss, gradient = both.tolist()
+    if not (_finite(loss) and _finite(gradient)):
+        raise NotFinite(loss, gradient, step)
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from swath.data import Source
 from swath.errors import SwathError
 from swath.evaluation import Scores, TaskScores, evaluate, evaluate_tasks
-from swath.evaluation.tasks import NUMBERS, TRUTHS, in_words, numbers
+from swath.evaluation.tasks import NUMBERS, in_words, numbers
 from swath.networks.pruning import prune_to
 from swath.training.checkpoint import State, random_states, restore_random_states, save_checkpoint, seed_everything
 from swath.training.config import Recipe, Stage
 from swath.training.display import Display
-from swath.training.guards import FiniteLoss, NotFinite, Stop, Stopped
+from swath.training.guards import Finite, NotFinite, Stop, Stopped
 from swath.training.journal import Journal
+from swath.training.replay import Replayed, write_replay
 from swath.training.report import write_report
 from swath.training.samples import show_samples
 from swath.training.stage import StageRun, load_initial
 from swath.training.stream import Batch
+from swath.training.swa import SnapshotAverage
 from swath.training.tasks import build_network, has_more
 from swath.weights import save_weights
 
@@ -55,11 +57,11 @@ class Trainer:
         self.card = train.card
         seed_everything(recipe.seed)
         self.model = build_network(recipe, self.card, -1)  # as it is before the first stage
-        self.normalise = {name: self.model.preprocesses[name].module().to(self.device) for name in self.model.inputs}
         more = [column for task in self.model.tasks for column, _, _ in NUMBERS.get(task, ())]
         self.journal = Journal(folder, self.card.class_names, more)
         self.position = Position()
-        self.finite = FiniteLoss()
+        self.finite = Finite()
+        self.recent: deque[Replayed] = deque(maxlen=2)  # on a GPU an iteration is judged in the next one
         self.stop = Stop()
         self.loss_sum = torch.zeros((), device=self.device)
         self._saved_at = time.monotonic()
@@ -77,11 +79,12 @@ class Trainer:
             try:
                 while self.position.stage < len(self.recipe.stages):
                     run = self._begin_stage(state)
-                    self._train_stage(run)
+                    try:
+                        self._train_stage(run)
+                    except NotFinite as error:
+                        raise self._explain(error, run) from error
                     self._end_stage(run)
                     state = None
-            except NotFinite as error:
-                raise self._explain(error) from error
             finally:
                 self.display.stop()
                 self.journal.close()
@@ -138,24 +141,15 @@ class Trainer:
     def _step(self, run: StageRun, batch: Batch) -> None:
         """One iteration. Nothing in here waits for the device."""
         at = self.position
-        parts = [*self.model.inputs, *(TRUTHS[task] for task in self.model.tasks)]
-        here = {name: batch[name].to(self.device, non_blocking=True) for name in parts}
-        for group in run.optimiser.param_groups:
-            group["lr"] = run.rate(at.step)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(run.config.amp)):
-            pictures = [normalise(here[name]) for name, normalise in self.normalise.items()]
-            if run.config.channels_last:
-                pictures = [each.contiguous(memory_format=torch.channels_last) for each in pictures]
-            outputs = run.forward(*pictures)
-            loss: Tensor = run.criterion(outputs, here)
-        self.finite.see(loss, at.total + 1, batch["index"], run.optimiser)
-        run.optimiser.zero_grad(set_to_none=True)
+        run.optimiser.set_rate(run.factor(at.step))
+        self.recent.append(Replayed(at.total + 1, at.step, batch, random_states()))
+        loss = run.loss(run.on_device(batch), at.step)
+        run.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if run.config.clip:
-            torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.config.clip)
+        self.finite.see(loss, run.gradient(), at.total + 1, run.optimiser)
         run.optimiser.step()
-        if run.ema:
-            run.ema.update(at.step)
+        if run.average:
+            run.average.update(at.step)
         self.loss_sum += loss.detach()
         at.loss_count += 1
         at.step += 1
@@ -179,7 +173,8 @@ class Trainer:
         at = self.position
         self.finite.settle()
         self._log_loss(run)
-
+        if isinstance(run.average, SnapshotAverage):
+            run.average.refresh(run.inputs(run.on_device(batch)) for batch in run.stream.batches(0, run.refreshing))
         scores, more = self._measure(run)
         run.train_mode()
         miou = scores.miou if scores.miou is not None else 0.0
@@ -282,7 +277,7 @@ class Trainer:
         at = self.position
         named = [each for task in self.model.tasks for each in NUMBERS.get(task, ())]
         others = "".join(f"{title} {in_words(more[column], unit)}  " for column, title, unit in named)
-        if run.config.task_weights == "learned":
+        if run.config.task_weights != "fixed":
             others += f"weights {' '.join(f'{name} {w:.3g}' for name, w in run.criterion.weights().items())}  "
         stage = f"{run.config.name}  " if len(self.recipe.stages) > 1 else ""
         mark = "  best" if at.best_total == at.total else ""
@@ -300,12 +295,17 @@ class Trainer:
             for i, sample in enumerate(samples):
                 self.journal.board.add_image(f"sample/{i}", sample.strip(), self.position.total, dataformats="HWC")
 
-    def _explain(self, error: NotFinite) -> SwathError:
-        names = ", ".join(self.train_source.name(i) for i in error.indices)
+    def _explain(self, error: NotFinite, run: StageRun) -> SwathError:
+        """Keep all that the iteration depended on, and say what to do."""
+        seen = next(each for each in self.recent if each.number == error.step)
+        names = [self.train_source.name(i) for i in seen.batch["index"].tolist()]
+        file = self.folder / f"replay-{error.step:09d}.pt"
+        write_replay(file, self.recipe, run, self.position.stage, seen, names, len(self.train_source))
         return SwathError(
-            f"the loss of iteration {error.step} is {error.value}; stopped before the optimiser's step. "
-            f"Pictures of the batch: {names}. Look at them and their labels, or try a lower --lr, --clip 1 or "
-            f"--amp false; the checkpoints in {self.folder} are from before it"
+            f"{error}; stopped before the optimiser's step. Pictures of the batch: {', '.join(names)}. "
+            f"`swath replay {file}` repeats the iteration and names the first layer that goes wrong. Look at the "
+            f"pictures and their labels, or try a lower --lr, --clip 1 or --amp false; the checkpoints in "
+            f"{self.folder} are from before it"
         )
 
 

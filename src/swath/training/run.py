@@ -16,6 +16,7 @@ from swath.files import make_folder
 from swath.training.checkpoint import newest_checkpoint
 from swath.training.config import Recipe
 from swath.training.display import Display, duration
+from swath.training.distill import settle_teachers
 from swath.training.guards import Stopped
 from swath.training.loop import Trainer
 from swath.training.machine import settle
@@ -48,6 +49,8 @@ def start(name: str, overrides: Overrides = (), out: str | Path | None = None, o
     train, val = open_sources(recipe.data)
     check_stages(recipe, train, val)  # before anything of an old run is removed
     _clear(folder)
+    for replay in folder.glob("replay-*.pt"):
+        replay.unlink()
     make_folder(folder / "checkpoints")
     save_recipe(
         recipe, folder / CONFIG, "the resolved recipe of this run; `swath train THIS_FILE --out FOLDER` repeats it"
@@ -155,3 +158,4 @@ def _make_absolute(recipe: Recipe) -> None:
         data.card = str(Path(data.card).expanduser().resolve())
     for stage in recipe.stages:
         stage.init = str(Path(stage.init).expanduser().resolve()) if stage.init else None
+    settle_teachers(recipe)

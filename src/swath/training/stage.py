@@ -6,18 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from swath.data import Source
 from swath.data.windows import Windows
 from swath.errors import SwathError
+from swath.evaluation.tasks import TRUTHS
 from swath.networks import Network
 from swath.networks.pruning import check_narrower
+from swath.training.balance import task_branches
 from swath.training.class_weights import class_weights
 from swath.training.config import Recipe, Stage, Validation
+from swath.training.distill import check_teacher
 from swath.training.ema import MovingAverage
-from swath.training.optimisers import freeze, make_optimiser, parameter_groups
-from swath.training.schedules import check_warmup, rate
-from swath.training.stream import Stream, batches_an_epoch
+from swath.training.losses import Moment
+from swath.training.optimisers import freeze, make_optimiser, norms, parameter_groups
+from swath.training.schedules import check_warmup, factor
+from swath.training.stream import Batch, Stream, batches_an_epoch
+from swath.training.swa import SnapshotAverage
 from swath.training.tasks import StageLoss, bare_network, check_maps, needed_maps, stage_tasks, task_loss
 from swath.weights.file import load_tensors, load_weights, read_meta
 
@@ -33,7 +39,8 @@ class StageRun:
         self.stream = Stream(windows, stage.batch, windows.seed, recipe.data.workers or 0, pin=device.type == "cuda")
         self.an_epoch = self.stream.batches_an_epoch
         self.steps = stage_steps(stage, self.an_epoch)
-        self.model = model
+        self.model, self.device = model, device
+        self.normalise = {name: model.preprocesses[name].module().to(device) for name in model.inputs}
         if stage.init and load and not stage.prune:  # else it was loaded before the cut
             load_initial(model, stage.init)
         self.frozen = freeze(model, stage.freeze, stage.name)
@@ -42,27 +49,71 @@ class StageRun:
         self.train_mode()
         self.criterion = StageLoss(stage, model, source, device)
         self.optimiser = make_optimiser(stage, model, self.criterion.parameters())
-        self.ema = MovingAverage(model, stage.ema) if stage.ema is not None else None
+        self.average: MovingAverage | SnapshotAverage | None = None
+        if stage.ema is not None:
+            self.average = MovingAverage(model, stage.ema)
+        if stage.swa is not None:
+            self.average = SnapshotAverage(model, max(1, round(stage.swa * self.an_epoch)))
         self.forward: Callable[..., Any] = torch.compile(model) if stage.compile else model
+
+    @property
+    def refreshing(self) -> int:
+        """How many batches the statistics of averaged weights are counted on: an epoch, but not more than 100."""
+        return min(self.an_epoch, 100)
 
     @property
     def measured(self) -> Network:
         """The network that is validated and saved."""
-        return self.ema.model if self.ema else self.model
+        return self.average.model if self.average else self.model
+
+    def on_device(self, batch: Batch) -> Batch:
+        """What the network takes and learns from, on its way to the device."""
+        names = dict.fromkeys([*self.model.inputs, *(TRUTHS[task] for task in self.model.tasks)])
+        return {name: batch[name].to(self.device, non_blocking=True) for name in names}
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the network takes of a batch that is on the device: normalised."""
+        pictures = (normalise(batch[name]) for name, normalise in self.normalise.items())
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return tuple(picture.contiguous(memory_format=layout) for picture in pictures)
+
+    def loss(self, batch: Batch, step: int) -> Tensor:
+        """The loss of a batch that is on the device, in the iteration after `step` others."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.config.amp)):
+            outputs = self.forward(*self.inputs(batch))
+            loss: Tensor = self.criterion(outputs, batch, self.moment(step))
+        return loss
+
+    def gradient(self) -> Tensor:
+        """The norm of the whole gradient, which is clipped where the stage says so."""
+        if self.config.clip:
+            return torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        return torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
 
     def train_mode(self) -> None:
         """Training mode, but frozen parts do not move: neither their statistics nor their dropout."""
         self.model.train()
         for part in self.frozen:
             part.eval()
+        if self.config.frozen_norms:
+            for norm in norms(self.model):
+                norm.eval()
+
+    def factor(self, step: int) -> float:
+        """The learning rate of an iteration as a share of the highest."""
+        return factor(self.config, step, self.steps, self.an_epoch)
 
     def rate(self, step: int) -> float:
-        """The learning rate of an iteration."""
-        return rate(self.config, step, self.steps)
+        """The learning rate of an iteration, where a part has none of its own."""
+        return self.config.lr * self.factor(step)
 
     def epoch(self, step: int) -> float:
         """How many epochs `step` iterations are."""
         return step / self.an_epoch
+
+    def moment(self, step: int) -> Moment:
+        """The iteration after `step` others, for losses that change on the way."""
+        return Moment(step + 1, self.steps, self.stream.seed)
 
     def validates_at(self, step: int) -> bool:
         """Whether the network is measured after `step` iterations."""
@@ -74,7 +125,7 @@ class StageRun:
         learned = self.criterion.state_dict()  # weights of tasks
         return {
             "model": self.model.state_dict(),
-            "ema": self.ema.model.state_dict() if self.ema else {},
+            "average": self.average.state() if self.average else {},
             "optimiser": self.optimiser.state_dict(),
             **({"criterion": learned} if learned else {}),
         }
@@ -82,8 +133,8 @@ class StageRun:
     def restore(self, state: dict[str, Any]) -> None:
         """The way back."""
         self.model.load_state_dict(state["model"])
-        if self.ema:
-            self.ema.model.load_state_dict(state["ema"])
+        if self.average:
+            self.average.restore(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.criterion.load_state_dict(state.get("criterion", {}))
 
@@ -104,10 +155,14 @@ def check_stages(recipe: Recipe, source: Source, val: Source) -> None:
             check_narrower(bare_network(recipe, source.card, number - 1), model)
         freeze(model, stage.freeze, stage.name)
         parameter_groups(stage, model)
+        if stage.task_weights == "gradients":
+            task_branches(model)
         for name, task in stage_tasks(stage, model).items():
-            task_loss(name, task)
+            task_loss(name, task, aux_loss=stage.aux_loss)
             if isinstance(task.class_weights, list) or name == "depth":
                 class_weights(task, source, name)
+        if stage.distill:
+            check_teacher(stage.distill, source.card)
         if stage.init:
             wanted = bare_network(recipe, source.card, number - 1) if stage.prune else model
             _check_network(stage.init, read_meta(stage.init).network, wanted.name)

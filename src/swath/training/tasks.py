@@ -16,10 +16,11 @@ from swath.data.windows import CUTS
 from swath.errors import SwathError, unknown
 from swath.evaluation.tasks import TRUTHS, classes_of
 from swath.networks import Network, create_model
+from swath.training.balance import GradientBalance
 from swath.training.class_weights import class_weights
-from swath.training.config import Recipe, Stage, Task
-from swath.training.depth_losses import make_depth_loss
-from swath.training.losses import Criterion, make_loss
+from swath.training.config import LossNames, Recipe, Stage, Task
+from swath.training.distill import Teacher
+from swath.training.losses import START, Criterion, Moment, make_depth_loss, make_loss
 
 
 def bare_network(recipe: Recipe, card: Card, stage: int = -1) -> Network:
@@ -79,8 +80,13 @@ def check_maps(model: Network, source: Source) -> None:
 def stage_tasks(stage: Stage, model: Network) -> dict[str, Task]:
     """How a stage trains each task, in the network's order; without `tasks` its own keys are the segmentation's."""
     if not stage.tasks and list(model.tasks) == ["segmentation"]:
-        keys = {"loss": stage.loss, "loss_options": stage.loss_options, "class_weights": stage.class_weights}
-        return {"segmentation": Task(**keys)}  # type: ignore[arg-type]
+        own = Task(
+            loss=stage.loss,
+            loss_options=stage.loss_options,
+            class_weights=stage.class_weights,
+            class_weight_share=stage.class_weight_share,
+        )
+        return {"segmentation": own}
     for task in stage.tasks:
         if task not in model.tasks:
             raise SwathError(f"stage '{stage.name}': tasks: {unknown(f'task of {model.name}', task, model.tasks)}")
@@ -103,45 +109,64 @@ def task_loss(
     weights: Tensor | None = None,
     aux_weights: tuple[float, ...] = (),
     aux_kinds: tuple[str, ...] = (),
+    aux_loss: LossNames | None = None,
 ) -> Criterion:
     """The loss of one task, its options checked."""
     if name == "depth":
         return make_depth_loss(task.loss, task.loss_options)
-    return make_loss(task.loss, task.loss_options, weights, aux_weights, aux_kinds)
+    share = task.class_weight_share
+    return make_loss(task.loss, task.loss_options, weights, aux_weights, aux_kinds, aux_loss, share)
 
 
 class StageLoss(nn.Module):
-    """All losses of a stage as one number: outputs and batch in, the sum of the tasks' losses by their weights out.
+    """All losses of a stage as one number: outputs, batch and moment in, the sum of the tasks' losses by their weights
+    and of what a teacher says out.
 
     Learned weights are those of Kendall, Gal and Cipolla (arXiv 1705.07115): the sum of exp(-s) * loss / k + s / 2,
     where s is the logarithm of a task's variance and k is 1 for classes, 2 for values. They begin at the given weights.
-    A task without a single true pixel in a batch says nothing about its variance.
+    A task without a single true pixel in a batch says nothing about its variance. Others go by the tasks' gradients:
+    see `balance.py`.
     """
 
     def __init__(self, stage: Stage, model: Network, source: Source, device: torch.device):
         super().__init__()
         self.tasks = stage_tasks(stage, model)
         self.losses: dict[str, Criterion] = {}
+        self.class_weights: dict[str, str | list[float]] = {}  # as a recipe would say them
         self.log_variances = nn.ParameterDict()
         for name, task in self.tasks.items():
             weights = class_weights(task, source, name)
             heads = (model.aux_weights, model.aux_kinds) if name == "segmentation" else ((), ())
-            self.losses[name] = task_loss(name, task, None if weights is None else weights.to(device), *heads)
+            here = None if weights is None else weights.to(device)
+            self.class_weights[name] = "none" if weights is None else weights.tolist()
+            self.losses[name] = task_loss(name, task, here, *heads, stage.aux_loss)
             if stage.task_weights == "learned":
                 start = -math.log(task.weight * self._kind(name))
                 self.log_variances[name] = nn.Parameter(torch.tensor(start, device=device))
+        self.balance = None
+        if stage.task_weights == "gradients":
+            self.balance = GradientBalance(model, {name: task.weight for name, task in self.tasks.items()}, device)
+        self.teacher = Teacher(stage.distill, device) if stage.distill else None  # no module: it is in no checkpoint
 
-    def forward(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, outputs: Any, batch: Mapping[str, Tensor], moment: Moment = START) -> Tensor:
         by_task = outputs if isinstance(outputs, dict) else {next(iter(self.losses)): outputs}
-        parts = [self._weighted(name, loss(by_task[name], batch[TRUTHS[name]])) for name, loss in self.losses.items()]
+        parts = [
+            self._weighted(name, loss(by_task[name], batch[TRUTHS[name]], moment)) for name, loss in self.losses.items()
+        ]
+        if self.teacher:
+            parts.append(self.teacher(outputs, batch))
         return sum(parts[1:], start=parts[0])
 
     def weights(self) -> dict[str, float]:
         """By how much each task counts now."""
+        if self.balance:
+            return dict(zip(self.balance.names, self.balance.weights.tolist()))
         learned = {name: math.exp(-s.item()) / self._kind(name) for name, s in self.log_variances.items()}
         return {name: learned.get(name, task.weight) for name, task in self.tasks.items()}
 
     def _weighted(self, name: str, loss: Tensor) -> Tensor:
+        if self.balance:
+            return self.balance.weigh(name, loss)
         if name not in self.log_variances:
             return self.tasks[name].weight * loss
         s: Tensor = self.log_variances[name]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swath.training.losses.edges import boundaries, detail_target, near_boundaries, widened
-from swath.training.losses.pixels import IGNORE
+from swath.training.losses.pixels import IGNORE, in_full
 
 SegmentationLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -28,7 +28,7 @@ def boundary(logits: Tensor, labels: Tensor) -> Tensor:
     target = widened(boundaries(labels), 1)
     known = labels != IGNORE
     at, off = (target & known).sum(), (~target & known).sum()
-    scores = _whole(logits[:, 0])
+    scores = in_full(logits[:, 0])
     weight = torch.where(target, off, at) * known / (at + off).clamp(min=1)
     loss = F.binary_cross_entropy_with_logits(scores, target.to(scores.dtype), reduction="none")
     return (weight * loss).sum() / known.sum().clamp(min=1)
@@ -36,7 +36,7 @@ def boundary(logits: Tensor, labels: Tensor) -> Tensor:
 
 def detail(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy and dice against fine structure of the labels at three scales (STDC-Seg, arXiv 2104.13188)."""
-    scores = _whole(logits[:, 0])
+    scores = in_full(logits[:, 0])
     target, known = detail_target(labels).to(scores.dtype), (labels != IGNORE).to(scores.dtype)
     entropy = F.binary_cross_entropy_with_logits(scores, target, reduction="none")
     mean = (entropy * known).sum() / known.sum().clamp(min=1)
@@ -48,13 +48,8 @@ def detail(logits: Tensor, labels: Tensor) -> Tensor:
 
 def presence(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of "does this class occur in the picture" (context encoding, arXiv 1803.08904)."""
-    scores = _whole(logits[:, :, 0, 0])  # constant over the picture
+    scores = in_full(logits[:, :, 0, 0])  # constant over the picture
     occurs = scores.new_zeros(len(labels), IGNORE + 1).scatter_(1, labels.flatten(1), 1)[:, : scores.shape[1]]
     seen = (labels != IGNORE).flatten(1).any(1).to(scores.dtype)
     loss = F.binary_cross_entropy_with_logits(scores, occurs, reduction="none").mean(1)
     return (loss * seen).sum() / seen.sum().clamp(min=1)
-
-
-def _whole(logits: Tensor) -> Tensor:
-    """Half precision is widened, double stays."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def squared_distance(mask: Tensor, reach: int) -> Tensor:
-    """Squared Euclidean distance, int16 N x H x W, of each pixel to the nearest True one; `reach`^2 where it is farther.
+    """Squared Euclidean distance, int16 N x H x W, of each pixel to the nearest True one; `reach`^2 where it is more.
 
-    Along the columns by running maxima. Then along the rows, where min over n of f(x + n) + n^2 is taken in steps of one
-    pixel that cost 1, 3, 5, ...: the sum of the first n odd numbers is n^2.
+    Along the columns by running maxima. Then along the rows, where min over n of f(x + n) + n^2 is taken in steps of
+    one pixel that cost 1, 3, 5, ...: the sum of the first n odd numbers is n^2.
     """
     height = mask.shape[1]
     row = torch.arange(height, dtype=torch.int32, device=mask.device)[None, :, None]

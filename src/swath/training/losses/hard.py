@@ -46,9 +46,10 @@ def bootstrapped(
     step: SomeCount = 512,
     power: Amount = 0.95,
 ) -> Tensor:
-    """The mean of the K largest losses of each picture, or of all where it has no more known pixels. K falls from `step`
-    * `start` to `step` * `least` in the course of the stage; power 0 keeps it (bootstrapped cross-entropy, Wu, Shen and
-    van den Hengel, arXiv 1604.04339; the schedule is LightNet's). Weights of classes multiply the losses first."""
+    """The mean of the K largest losses of each picture, or of all where it has no more known pixels. K falls from
+    `step` * `start` to `step` * `least` in the course of the stage; power 0 keeps it (bootstrapped cross-entropy, Wu,
+    Shen and van den Hengel, arXiv 1604.04339; the schedule is LightNet's). Weights of classes multiply the losses
+    first."""
     k = step * max(least, math.floor(start * (1 - moment.done) ** power))
     loss = pixel_entropy(logits, labels).flatten(1)
     if weights is not None:

@@ -22,3 +22,6 @@ class Moment:
     def chosen(self, share: float) -> bool:
         """Whether this iteration is one of the `share` of all that are drawn."""
         return share >= 1 or random.Random(f"{self.seed} {self.step}").random() < share  # the global one stays as it is
+
+
+START = Moment()

@@ -1,4 +1,4 @@
-"""What a loss may be told: its options are the parameters that have a default, their annotations say which values fit."""
+"""What a loss may be told: its options are the parameters with a default, and annotations say which values fit."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ class Range:
     high: float = math.inf
     above: bool = False
 
-    def complaint(self, value: float) -> str | None:
-        """What is wrong with a number, or None."""
-        if self.above and value == self.low:
-            return f"above {self.low:g}"
-        return None if self.low <= value <= self.high else self.words("a number")
+    def holds(self, value: float) -> bool:
+        return self.low <= value <= self.high and not (self.above and value == self.low)
 
     def words(self, kind: str) -> str:
         """Such as 'a number between 0 and 1'."""
         if self.high < math.inf:
-            return f"{kind} between {self.low:g} and {self.high:g}"
+            return f"{kind} between {self.low:g} and {self.high:g}{f', not {self.low:g}' if self.above else ''}"
         return f"{kind} above {self.low:g}" if self.above else f"{kind} of {self.low:g} or more"
 
 
@@ -64,13 +61,11 @@ def _read(what: str, kind: Any, value: Any) -> Any:
             return value
         raise SwathError(f"{what} is {value}, it must be {' or '.join(choices)}")
     number_type, allowed = typing.get_args(kind)
-    noun = "a whole number" if number_type is int else "a number"
     try:
         number = math.nan if isinstance(value, bool) else float(value)  # 1e-3 is text to YAML
     except (TypeError, ValueError):
         number = math.nan
-    if not math.isfinite(number) or number != number_type(number):
+    if not math.isfinite(number) or number != number_type(number) or not allowed.holds(number):
+        noun = "a whole number" if number_type is int else "a number"
         raise SwathError(f"{what} is {value}, it must be {allowed.words(noun)}")
-    if wrong := allowed.complaint(number):
-        raise SwathError(f"{what} is {value}, it must be {wrong}")
     return number_type(number)

@@ -9,6 +9,11 @@ from torch import Tensor
 IGNORE = 255
 
 
+def in_full(logits: Tensor) -> Tensor:
+    """Half precision is widened, double stays: sums over a million pixels need the digits."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def pixel_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """N x H x W, 0 where the pixel is ignored."""
     return F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from swath.errors import SwathError
+from swath.evaluation.processes import sum_over_processes
 
-Labels = npt.NDArray[np.uint8] | Tensor  # H x W or N x H x W, uint8
+Bytes = npt.NDArray[np.uint8]
+Labels = Bytes | Tensor  # H x W or N x H x W, uint8
 Counts = npt.NDArray[np.int64]
 
 IGNORE = 255
 _EXACT = 1 << 24  # OpenCV counts in float32, which holds every whole number up to here
-_FEW = 32  # up to so many classes a histogram of 32 columns will do: 4.4 ms instead of 11 for two million pixels
+_FEW = 32  # up to so many classes a histogram of 32 columns will do, which stays in the processor's nearest cache
+_STRIPES = 4
 
 
 class ConfusionMatrix:
@@ -46,6 +49,10 @@ class ConfusionMatrix:
             raise SwathError(f"confusion matrices of {self.num_classes} and {other.num_classes} classes do not add up")
         self.counts += other.counts
 
+    def all_reduce(self) -> None:
+        """Add up the counts of all processes of torch.distributed; afterwards each holds the sum, to the last pixel."""
+        sum_over_processes(self.counts)
+
     def _check(self, joint: Counts, pixels: int) -> None:
         """`joint` has a row a truth value; predictions beyond its columns were dropped, so the sum tells of them."""
         strangers = joint[self.num_classes : IGNORE].sum(axis=1)
@@ -63,17 +70,26 @@ class ConfusionMatrix:
             )
 
 
-def _count(truth: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8], columns: int) -> Counts:
-    """256 x `columns` joint histogram, in blocks of rows that float32 counts exactly."""
+def _count(truth: Bytes, prediction: Bytes, columns: int) -> Counts:
+    """256 x `columns` joint histogram, in blocks that float32 counts exactly."""
     total: Counts = np.zeros((256, columns), np.int64)
-    if truth.size == 0:
-        return total
-    truth, prediction = (np.ascontiguousarray(each.reshape(-1, each.shape[-1])) for each in (truth, prediction))
-    rows = max(1, _EXACT // truth.shape[1])
-    for start in range(0, len(truth), rows):
-        block = [truth[start : start + rows], prediction[start : start + rows]]
-        total += cv2.calcHist(block, [0, 1], None, [256, columns], [0, 256, 0, columns]).astype(np.int64)
+    truth, prediction = (np.ascontiguousarray(each).reshape(1, -1) for each in (truth, prediction))
+    for start in range(0, truth.size, _EXACT):
+        block = [each[:, start : start + _EXACT] for each in (truth, prediction)]
+        total += cv2.calcHist(_shuffled(block), [0, 1], None, [256, columns], [0, 256, 0, columns]).astype(np.int64)
     return total
+
+
+def _shuffled(maps: list[Bytes]) -> list[Bytes]:
+    """The same pixels, those of four stripes taken in turn.
+
+    Neighbours mostly are of one class, and one counter counted up time and again makes a processor wait for itself:
+    with neighbours from far apart a lifelike picture takes a third less time.
+    """
+    length, rest = divmod(maps[0].size, _STRIPES)
+    if rest or not length:
+        return maps
+    return [cv2.merge(list(each.reshape(_STRIPES, 1, length))).reshape(1, -1) for each in maps]
 
 
 def _count_on_device(truth: Tensor, prediction: Tensor) -> Counts:
@@ -82,7 +98,7 @@ def _count_on_device(truth: Tensor, prediction: Tensor) -> Counts:
     return counts
 
 
-def _array(labels: Labels) -> npt.NDArray[np.uint8]:
+def _array(labels: Labels) -> Bytes:
     return labels.cpu().numpy() if isinstance(labels, Tensor) else labels
 
 

@@ -18,13 +18,16 @@ from swath.evaluation.confusion import Counts
 
 if TYPE_CHECKING:
     from swath.cards import Card
+    from swath.evaluation.boundary import BoundaryScores
+    from swath.evaluation.instances import InstanceScores
 
 Score = float | None  # between 0 and 1, or absent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Everything as a share of 1. Lists follow the card's classes; `counts[truth][prediction]` are pixels."""
+    """Everything as a share of 1. Lists follow the card's classes; `counts[truth][prediction]` are pixels. Boundaries
+    and instances are scored where that was asked for."""
 
     miou: Score
     class_iou: list[Score]
@@ -40,6 +43,8 @@ class Scores:
     absent: list[str]
     pixels: int  # that were scored
     counts: Counts
+    boundary: BoundaryScores | None = None
+    instances: InstanceScores | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: plain numbers and lists, absent scores as null."""
@@ -57,21 +62,21 @@ def metrics(counts: Counts, card: Card) -> Scores:
 def class_scores(counts: Counts, names: list[str], categories: Sequence[str | None]) -> Scores:
     """The same over any classes; `categories` is parallel to the names, or empty."""
     hits, truth, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    class_iou = _ratios(hits, truth + predicted - hits)
+    class_iou = ratios(hits, truth + predicted - hits)
     category_iou = _category_iou(counts, categories)
-    class_accuracy = _ratios(hits, truth)
-    class_dice = _ratios(2 * hits, truth + predicted)
+    class_accuracy = ratios(hits, truth)
+    class_dice = ratios(2 * hits, truth + predicted)
     pixels = int(counts.sum())
     weighted = sum(int(n) * iou for n, iou in zip(truth, class_iou) if iou is not None)
     return Scores(
-        miou=_mean(class_iou),
+        miou=mean(class_iou),
         class_iou=class_iou,
-        category_miou=_mean(list(category_iou.values())),
+        category_miou=mean(list(category_iou.values())),
         category_iou=category_iou,
         pixel_accuracy=_ratio(int(hits.sum()), pixels),
-        mean_accuracy=_mean(class_accuracy),
+        mean_accuracy=mean(class_accuracy),
         class_accuracy=class_accuracy,
-        mean_dice=_mean(class_dice),
+        mean_dice=mean(class_dice),
         class_dice=class_dice,
         frequency_weighted_iou=weighted / pixels if pixels else None,
         class_names=names,
@@ -90,10 +95,11 @@ def _category_iou(counts: Counts, categories: Sequence[str | None]) -> dict[str,
     # Rows of classes without a category count as truth of none, as pixels of every other category do.
     hits = np.einsum("ki,ij,kj->k", member, counts, member)
     truth, predicted = member @ counts.sum(axis=1), member @ counts.sum(axis=0)
-    return dict(zip(known, _ratios(hits, truth + predicted - hits)))
+    return dict(zip(known, ratios(hits, truth + predicted - hits)))
 
 
-def _ratios(part: Counts, whole: Counts) -> list[Score]:
+def ratios(part: Counts, whole: Counts) -> list[Score]:
+    """Parts of wholes, one by one; of nothing there is none."""
     return [_ratio(int(p), int(w)) for p, w in zip(part, whole)]
 
 
@@ -101,6 +107,7 @@ def _ratio(part: int, whole: int) -> Score:
     return part / whole if whole else None
 
 
-def _mean(scores: Sequence[Score]) -> Score:
+def mean(scores: Sequence[Score]) -> Score:
+    """The mean of those that are not absent."""
     present = [score for score in scores if score is not None]
     return sum(present) / len(present) if present else None

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swath import finish
-from swath.data.source import read_parts
+from swath.data.source import read_parts, supplied
 from swath.errors import SwathError
 from swath.evaluation.confusion import ConfusionMatrix
 from swath.evaluation.metrics import Score, Scores, class_scores
@@ -111,29 +111,65 @@ class Predictor:
         return np.asarray(finish.labels(answer, size, corners)[0].cpu().numpy())
 
 
-def evaluate_tasks(model: Network, source: Source, *, watch: Watch | None = None) -> TaskScores:
-    """All scores of all tasks on the pictures of `source`; the network is left in the mode it came in."""
+def has_more(model: Network) -> bool:
+    """Whether a network takes or answers more than pictures and label maps."""
+    return list(model.inputs) != ["image"] or list(model.tasks) != ["segmentation"]
+
+
+def evaluate_tasks(
+    model: Network, source: Source, *, limit: int | None = None, watch: Watch | None = None
+) -> TaskScores:
+    """All scores of all tasks that the source has a truth for; the network is left in the mode it came in."""
     training = model.training
     try:
-        return _evaluate(Predictor(model.eval()), source, watch)
+        return _evaluate(Predictor(model.eval()), source, limit, watch)
     finally:
         model.train(training)
 
 
-def _evaluate(predict: Predictor, source: Source, watch: Watch | None) -> TaskScores:
-    tasks = [task for task in predict.model.tasks if task in TRUTHS]
+def _scored(model: Network, source: Source) -> list[str]:
+    """Tasks that can be scored; refuses a source that does not supply what the network takes."""
+    card, there = source.card.name, {"image", "labels", *supplied(source)}
+    if missing := [name for name in model.inputs if name not in there]:
+        raise SwathError(
+            f"{model.name} takes {' and '.join(model.inputs)}, the card {card} supplies no {' and no '.join(missing)}; "
+            "the key 'maps' of a card says where such files are"
+        )
+    channels = {"image": 3, **supplied(source)}
+    for name, count in model.inputs.items():
+        if count != channels[name]:
+            raise SwathError(
+                f"{model.name} takes '{name}' with {count} channels, the card {card} supplies {channels[name]}; "
+                "give the card that it was trained on, or other weights"
+            )
+    tasks = [task for task in model.tasks if TRUTHS.get(task) in there]
+    if not tasks:
+        wanted = " and no ".join(TRUTHS.get(task, task) for task in model.tasks)
+        raise SwathError(f"{model.name} answers {' and '.join(model.tasks)}, and the card {card} supplies no {wanted}")
+    if "segmentation" in tasks and model.tasks["segmentation"] != source.card.num_classes:
+        raise SwathError(
+            f"{model.name} has {model.tasks['segmentation']} classes and the card {card} {source.card.num_classes}; "
+            "give the card that it was trained on, or other weights"
+        )
+    return tasks
+
+
+def _evaluate(predict: Predictor, source: Source, limit: int | None, watch: Watch | None) -> TaskScores:
+    tasks = _scored(predict.model, source)
+    total = len(source) if limit is None else min(limit, len(source))
     classes = {task: classes_of(task, source.card) for task in tasks}
     measures = {task: ConfusionMatrix(len(names)) if names else DepthErrors() for task, names in classes.items()}
     needed = {*predict.model.inputs, *(TRUTHS[task] for task in tasks)}
-    for index, parts in ahead(lambda i: read_parts(source, i, needed), range(len(source))):
+    for index, parts in ahead(lambda i: read_parts(source, i, needed), range(total)):
         known = parts()
-        for task, answer in predict(known).items():
+        answers = predict(known)
+        for task in tasks:
             try:
-                measures[task].update(known[TRUTHS[task]], answer)
+                measures[task].update(known[TRUTHS[task]], answers[task])
             except SwathError as error:
                 raise SwathError(f"{source.name(index)}: {task}: {error}") from error
         if watch:
-            watch(index + 1, len(source))
+            watch(index + 1, total)
     scores: TaskScores = {}
     for task, measure in measures.items():
         if isinstance(measure, DepthErrors):

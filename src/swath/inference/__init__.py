@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from swath.inference.description import Description
 from swath.inference.segmentation import Segmentation
-from swath.inference.segmenter import Segmenter
+from swath.inference.segmenter import Answer, Segmenter
+from swath.inference.views import Views
 
-__all__ = ["Description", "Segmentation", "Segmenter"]
+__all__ = ["Answer", "Description", "Segmentation", "Segmenter", "Views"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from torch import Tensor
 
 from swath import finish
 from swath.errors import SwathError
+from swath.inference.blend import Axis, Blended, Piece, blend, confidence
 from swath.inference.description import Description
 from swath.inference.runtimes import Runtime, open_runtime
 from swath.inference.segmentation import Segmentation
+from swath.inference.views import Size, Views, shown, windows
 from swath.networks import Network
 
 if TYPE_CHECKING:
@@ -24,15 +27,29 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """uint8 labels H x W, and the probability of each (float32) where it was asked for and can be known."""
+
+    labels: Array
+    confidence: npt.NDArray[np.float32] | None = None
+
+
 class Segmenter:
     """Pictures to label maps, by weights, an exported file or a network in memory.
 
     Pictures may have any size: those that the network cannot take as they are get their edge repeated at the right and
-    bottom, and the answer is cut back.
+    bottom, and the answer is cut back. `views` shows each picture in other ways than once and as it is.
     """
 
     def __init__(
-        self, model: str | Path | Network, device: str = "cpu", *, optimise: bool = True, dtype: str = "float32"
+        self,
+        model: str | Path | Network,
+        device: str = "cpu",
+        *,
+        optimise: bool = True,
+        dtype: str = "float32",
+        views: Views | None = None,
     ):
         self.runtime: Runtime
         if isinstance(model, Network):
@@ -43,6 +60,12 @@ class Segmenter:
         else:
             self.runtime = open_runtime(model, device)
             self.name = str(model)
+        self.views = views or Views()
+        if self.views.several and not self.gives_logits:
+            raise SwathError(
+                f"{self.name}: answers labels, which cannot be averaged over scales, mirrored pictures or windows; "
+                "use the weights, or a file of `swath export --finish outside`"
+            )
 
     @property
     def description(self) -> Description:
@@ -60,6 +83,11 @@ class Segmenter:
     def colors(self) -> list[tuple[int, int, int]]:
         return [(r, g, b) for r, g, b in self.description.meta.colors]
 
+    @property
+    def gives_logits(self) -> bool:
+        """Whether there is more to know than the labels: how sure they are."""
+        return self.description.finish == "outside"
+
     def __call__(self, image: str | Path | Array | Image) -> Segmentation:
         """Segment one picture: a path, a uint8 RGB array H x W x 3, or a PIL image."""
         return self.batch([image])[0]
@@ -72,31 +100,89 @@ class Segmenter:
 
     def label_maps(self, images: Sequence[Array]) -> list[Array]:
         """The bare labels H x W of uint8 RGB arrays, in their order."""
+        return [answer.labels for answer in self.answers(images)]
+
+    def answers(self, images: Sequence[Array], confidence: bool = False) -> list[Answer]:
+        """Labels of uint8 RGB arrays, in their order; and how sure they are, unless labels are all that comes out."""
         by_size: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
             by_size.setdefault(self._checked(image).shape, []).append(index)
-        maps: dict[int, Array] = {}
+        found: dict[int, Answer] = {}
         for indices in by_size.values():
-            labels = self.labels(torch.from_numpy(np.stack([images[i] for i in indices])))
-            maps.update(zip(indices, labels.cpu().numpy()))
-        return [maps[index] for index in range(len(images))]
+            blended = self._answer(torch.from_numpy(np.stack([images[i] for i in indices])), confidence)
+            labels = blended.labels.cpu().numpy()
+            sure = [None] * len(indices) if blended.confidence is None else blended.confidence.cpu().numpy()
+            found.update(zip(indices, map(Answer, labels, sure)))
+        return [found[index] for index in range(len(images))]
 
     def labels(self, pixels: Tensor) -> Tensor:
-        """uint8 labels N x H x W of uint8 RGB pixels N x H x W x C; what all the others come down to."""
-        height, width = pixels.shape[1:3]
-        padded = self.pad(pixels)
-        answer = self.runtime.run(padded)
-        if self.description.finish == "outside":
-            with torch.inference_mode():
-                answer = finish.labels(answer, (padded.shape[1], padded.shape[2]), self.description.align_corners)
-        return answer[:, :height, :width]
+        """uint8 labels N x H x W of uint8 RGB pixels N x H x W x C."""
+        return self._answer(pixels, False).labels
 
-    def pad(self, pixels: Tensor) -> Tensor:
-        """Repeat the last row and column until the network can take the picture."""
+    @torch.inference_mode()
+    def _answer(self, pixels: Tensor, sure: bool) -> Blended:
+        """What all the others come down to."""
+        if self.views.plain or not self.gives_logits:
+            return self._plain(pixels, sure)
+        height, width = pixels.shape[1:3]
+        views = [
+            self._pieces(pixels, size, mirrored)
+            for size in self.views.sizes(height, width)
+            for mirrored in ((False, True) if self.views.flip else (False,))
+        ]
+        return blend(views, (height, width), logits=self.views.average == "logits", confidence=sure)
+
+    def _plain(self, pixels: Tensor, sure: bool) -> Blended:
+        """One look at the picture, the fast finish."""
+        height, width = pixels.shape[1:3]
+        (size,) = self.views.sizes(height, width)
+        padded = self.pad(shown(pixels, size))
+        answer, corners = self.runtime.run(padded), self.description.align_corners
+        if not self.gives_logits:
+            labels = answer[:, : size[0], : size[1]]
+            if size != (height, width):  # of labels there is none in between: each pixel takes the nearest
+                enlarged = torch.nn.functional.interpolate(labels[:, None], (height, width), mode="nearest-exact")
+                labels = enlarged[:, 0]
+            return Blended(labels, None)
+        whole = (padded.shape[1], padded.shape[2])
+        labels = finish.labels(answer, whole, corners)[:, :height, :width]
+        return Blended(labels, confidence(answer, (height, width), corners, whole) if sure else None)
+
+    def _pieces(self, pixels: Tensor, size: Size, mirrored: bool) -> list[Piece]:
+        """What the network answers to one view of the pictures."""
+        height, width = pixels.shape[1:3]
+        picture = shown(pixels, size)
+        if mirrored:
+            picture = picture.flip(2)
+        starts = self.views.starts(size)
+        pieces = []
+        for row, column, part in windows(picture, self.views):
+            padded = self.pad(part, self.views.window or (1, 1))
+            logits = self.runtime.run(padded)
+            rows, columns = (
+                Axis.of(
+                    (height, width)[axis],
+                    logits=logits.shape[2 + axis],
+                    shown=size[axis],
+                    starts=starts[axis],
+                    at=(row, column)[axis],
+                    window=part.shape[1 + axis],
+                    padded=padded.shape[1 + axis],
+                    mirrored=mirrored and axis == 1,
+                    align_corners=self.description.align_corners,
+                    device=logits.device,
+                )
+                for axis in (0, 1)
+            )
+            pieces.append(Piece(logits, rows, columns))
+        return pieces
+
+    def pad(self, pixels: Tensor, least: Size = (1, 1)) -> Tensor:
+        """Repeat the last row and column until the network can take the picture, and it has the least size."""
         height, width = pixels.shape[1:3]
         tall, wide = (
-            -(-max(side, least) // self.description.multiple) * self.description.multiple
-            for side, least in zip((height, width), self.description.min_size)
+            -(-max(side, smallest, wanted) // self.description.multiple) * self.description.multiple
+            for side, smallest, wanted in zip((height, width), self.description.min_size, least)
         )
         if (tall, wide) == (height, width):
             return pixels

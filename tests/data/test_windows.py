@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from swath import SwathError
-from swath.data import Windows, WindowSpec, resize_image, resize_labels, whole, window
+from swath.data import Joined, Windows, WindowSpec, resize_image, resize_labels, whole, window
 from swath.data.windows import place, recolor
 
 
@@ -27,6 +29,9 @@ class One:
 
     def __len__(self) -> int:
         return 1
+
+    def size(self, index: int) -> tuple[int, int]:
+        return self.truth.shape
 
     def image(self, index: int) -> np.ndarray:
         return self.picture
@@ -142,6 +147,62 @@ def test_samples_depend_on_seed_epoch_and_index_alone() -> None:
         [batch["image"] for batch in DataLoader(windows, 4, sampler=order, num_workers=workers)] for workers in (0, 2)
     ]
     assert all((a == b).all() for a, b in zip(*batches))
+
+
+class Cut(One):
+    """A source that can read a part of a picture."""
+
+    maps: ClassVar[dict[str, int]] = {"depth": 1, "flow": 2}
+
+    def __init__(self) -> None:
+        super().__init__()
+        draw = np.random.default_rng(7)
+        self.shown = {"depth": draw.random((96, 160), np.float32), "flow": draw.random((96, 160, 2), np.float32)}
+        self.read: list[tuple[slice, slice]] = []
+
+    def map(self, index: int, name: str) -> np.ndarray:
+        return self.shown[name]
+
+    def cut(self, index: int, rows: slice, columns: slice, names: list[str]) -> dict[str, np.ndarray]:
+        self.read.append((rows, columns))
+        every = {"image": self.picture, "labels": self.truth, **self.shown}
+        return {name: every[name][rows, columns].copy() for name in names}
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_source_that_can_is_asked_for_the_window_alone(joined: bool) -> None:
+    spec = WindowSpec((48, 64), scale=(0.5, 2.0), brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
+    part = Cut()
+    source, index = (Joined(None, [Cut(), part]), 1) if joined else (part, 0)
+    windows = Windows(source, spec, seed=3, maps=("depth", "flow"))
+    for epoch in range(40):
+        got = windows[epoch, index]
+        draws = np.random.default_rng((3, epoch, index))
+        where = place(96, 160, spec, draws)
+        assert part.read[-1] == (where.rows, where.columns)
+        assert np.array_equal(got["image"].transpose(1, 2, 0), recolor(where.image(part.picture), spec, draws))
+        assert np.array_equal(got["labels"], where.labels(part.truth))
+        assert np.array_equal(got["depth"], where.depth(part.shown["depth"]))
+        assert np.array_equal(got["flow"].transpose(1, 2, 0), where.flow(part.shown["flow"]))
+    assert len(part.read) == 40
+
+
+def test_a_source_on_a_network_is_told_of_a_batch() -> None:
+    told: list[tuple[list[int], tuple[str, ...]]] = []
+
+    class Far(One):
+        def __len__(self) -> int:
+            return 4
+
+        def ahead(self, indices: list[int], names: tuple[str, ...]) -> None:
+            told.append((list(indices), tuple(names)))
+
+    far = Far()
+    spec = WindowSpec((32, 32))
+    batch = Windows(Joined(None, [One(), far]), spec).__getitems__([(0, 3), (0, 0), (0, 1)])
+    assert told == [([2, 0], ("image", "labels"))]
+    assert [each["index"] for each in batch] == [3, 0, 1]
+    assert np.array_equal(batch[2]["image"], Windows(Joined(None, [One(), far]), spec)[0, 1]["image"])
 
 
 def test_planes_are_the_picture() -> None:

@@ -198,7 +198,7 @@ class Card:
 
                 return open_shards(self, split, place)
         if drawn is not None:
-            raise SwathError(f"{folder}: holds neither pack.json nor shards.json; card '{self.name}' needs no other root")
+            raise SwathError(f"{folder}: holds no packed pictures; card '{self.name}' draws its own, and needs no root")
         from swath.data.folder import open_folder
 
         return open_folder(self, split, folder, layout)

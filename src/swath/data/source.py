@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -50,6 +50,10 @@ class MapSource(Source, Protocol):
         ...
 
 
+# What a source may have as `cut`: (index, rows, columns, names) -> the parts, which are the caller's own to change.
+Cut = Callable[[int, slice, slice, Iterable[str]], dict[str, NDArray[Any]]]
+
+
 def supplied(source: Source) -> Mapping[str, int]:
     """The maps of a source, with their channels; none where it has but pictures and labels."""
     maps: Mapping[str, int] = getattr(source, "maps", {})
@@ -64,6 +68,23 @@ def read_parts(source: Source, index: int, names: Iterable[str]) -> dict[str, ND
     own = {"image": source.image, "labels": source.labels}
     order = sorted(names, key=own.__contains__)
     return {name: own[name](index) if name in own else source.map(index, name) for name in order}  # type: ignore[attr-defined]
+
+
+def read_window(
+    source: Source, index: int, rows: slice, columns: slice, names: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """Of one picture, the rows and columns of what is named; a source that can read just these has a method `cut`."""
+    cut: Cut | None = getattr(source, "cut", None)
+    if cut is not None:
+        return cut(index, rows, columns, names)
+    return {name: part[rows, columns] for name, part in read_parts(source, index, names).items()}
+
+
+def read_ahead(source: Source, indices: Iterable[int], names: Iterable[str]) -> None:
+    """Say which pictures will be read next, to a source that has a method `ahead` since it waits for a network."""
+    ahead: Callable[[Iterable[int], Iterable[str]], None] | None = getattr(source, "ahead", None)
+    if ahead is not None:
+        ahead(indices, names)
 
 
 class Joined:
@@ -107,6 +128,19 @@ class Joined:
         """One of the maps."""
         part, inner = self._find(index)
         return read_parts(part, inner, [name])[name]
+
+    def cut(self, index: int, rows: slice, columns: slice, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Rows and columns of what is named."""
+        part, inner = self._find(index)
+        return read_window(part, inner, rows, columns, names)
+
+    def ahead(self, indices: Iterable[int], names: Iterable[str]) -> None:
+        """These pictures will be read next."""
+        found = [self._find(index) for index in indices]
+        for part in self.parts:
+            inner = [index for where, index in found if where is part]
+            if inner:
+                read_ahead(part, inner, names)
 
     def _find(self, index: int) -> tuple[Source, int]:
         if not 0 <= index < len(self):

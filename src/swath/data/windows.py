@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.cards.tables import IGNORE
-from swath.data.source import Source, read_parts
+from swath.data import draws
+from swath.data.source import Source, read_ahead, read_window
 from swath.errors import SwathError
 
 MEAN_COLOR = (124, 116, 104)  # ImageNet's: after normalisation, padding is nothing
@@ -37,6 +38,21 @@ class WindowSpec:
     saturation: float = 0.0
     hue: float = 0.0
     pad_color: tuple[int, int, int] = MEAN_COLOR
+    # What follows is off, and draws nothing, until it is asked for.
+    scale_often: float = 1.0  # how often a scale is drawn; else it is 1
+    scale_axes: bool = False  # height and width have scales of their own
+    resize: tuple[int, int] | None = None  # scale 1 gives pictures this very size, whatever their shape
+    long_side: int | None = None  # scale 1 gives pictures this long side
+    least_side: int | None = None  # no scale makes the short side smaller
+    area: tuple[float, float] | None = None  # in place of scales: the share of the picture's area that a window shows
+    aspect: tuple[float, float] = (0.5, 2.0)  # of such a part: width / height, as often half as double
+    pad: Literal["anywhere", "around", "after"] = "anywhere"  # where small pictures lie; after: padded right and below
+    rotate: float = 0.0  # degrees, at most, to either side; what is not known is padded
+    rotate_often: float = 1.0
+    blur: float = 0.0  # how often pictures are blurred, by a Gaussian of a radius from this range:
+    blur_radius: tuple[float, float] = (0.0, 1.0)
+    hsv: tuple[float, float, float] = (0.0, 0.0, 0.0)  # shifts of hue (of 180), saturation and value (of 255), at most
+    most_of_one: float = 1.0  # a window in which one class has more of the known pixels is drawn again, ten times
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:
@@ -49,11 +65,32 @@ class WindowSpec:
             high = 0.5 if name == "hue" else 1
             if not 0 <= getattr(self, name) <= high:
                 raise SwathError(f"window {name} {getattr(self, name)} must be from 0 to {high}")
+        for name, high in (("scale_often", 1), ("rotate", 90), ("rotate_often", 1), ("blur", 1), ("most_of_one", 1)):
+            if not 0 <= getattr(self, name) <= high:
+                raise SwathError(f"window {name} {getattr(self, name)} must be from 0 to {high}")
+        if not 0 <= self.blur_radius[0] <= self.blur_radius[1]:
+            raise SwathError(f"window blur_radius {self.blur_radius} must be [low, high] with 0 <= low <= high")
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise SwathError(f"window aspect {self.aspect} must be [low, high] with 0 < low <= high")
+        if self.area is not None and not 0 < self.area[0] <= self.area[1] <= 1:
+            raise SwathError(f"window area {self.area} must be [low, high] with 0 < low <= high <= 1")
+        if not all(0 <= shift <= high for shift, high in zip(self.hsv, (90, 255, 255))):
+            raise SwathError(f"window hsv {self.hsv} must be from 0 to 90, 255 and 255")
+        for name in ("long_side", "least_side"):
+            side = getattr(self, name)
+            if side is not None and side < 1:
+                raise SwathError(f"window {name} {side} must be at least 1")
+        if self.resize is not None and min(self.resize) < 1:
+            raise SwathError(f"window resize {self.resize} must be at least 1 x 1")
+        ruled = [name for name in ("short_side", "long_side", "resize", "area") if getattr(self, name) is not None]
+        if len(ruled) > 1:
+            raise SwathError(f"window {' and '.join(ruled)} each say how large scale 1 is; take one of them")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a window lies: `rows` and `columns` of the picture, shown as `height` x `width` at (top, left) of `size`.
+    """Where a window lies: `rows` and `columns` of the picture, shown as `height` x `width` at (top, left) of `size`,
+    then turned about its middle by `angle` degrees, counter-clockwise.
 
     The same place cuts every map that belongs to the picture: labels, depth, flow.
     """
@@ -66,6 +103,7 @@ class Place:
     height: int
     width: int
     mirrored: bool
+    angle: float = 0.0
 
     @property
     def scale(self) -> float:
@@ -73,10 +111,15 @@ class Place:
         rows, columns = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
         return math.sqrt(self.height * self.width / (rows * columns))
 
+    def of_the_part(self) -> Place:
+        """The same window, to be cut from the rows and columns alone that it shows."""
+        rows, columns = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        return replace(self, rows=slice(0, rows), columns=slice(0, columns))
+
     def image(self, image: NDArray[np.uint8], pad: tuple[int, int, int] = MEAN_COLOR) -> NDArray[np.uint8]:
         """The window of a picture."""
         part = resize_image(image[self.rows, self.columns], (self.height, self.width))
-        return np.asarray(self._finished(part, pad))
+        return np.asarray(self._finished(part, pad, mixed=True))
 
     def labels(self, labels: NDArray[np.uint8], pad: int = IGNORE) -> NDArray[np.uint8]:
         """The window of a label map, or of any map whose values must not be mixed."""
@@ -95,13 +138,21 @@ class Place:
         """The window of an optical flow (u, v in pixels, and others): vectors grow and turn with the picture."""
         part = flow[self.rows, self.columns]
         factors = np.ones(flow.shape[2], np.float32)
-        factors[0] = self.width / part.shape[1] * (-1 if self.mirrored else 1)
+        factors[0] = self.width / part.shape[1]
         factors[1] = self.height / part.shape[0]
-        return np.asarray(self._finished(_resize(part, (self.height, self.width), cv2.INTER_LINEAR) * factors, 0))
+        shown = _resize(part, (self.height, self.width), cv2.INTER_LINEAR) * factors
+        if self.angle:
+            c, s = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+            shown[..., 0], shown[..., 1] = c * shown[..., 0] + s * shown[..., 1], c * shown[..., 1] - s * shown[..., 0]
+        if self.mirrored:
+            shown[..., 0] *= -1
+        return np.asarray(self._finished(shown, 0, mixed=True))
 
-    def _finished(self, part: NDArray[Any], pad: int | tuple[int, ...]) -> NDArray[Any]:
-        """Padded to the window's size, then mirrored."""
-        if (self.height, self.width) != self.size:
+    def _finished(self, part: NDArray[Any], pad: int | tuple[int, ...], mixed: bool = False) -> NDArray[Any]:
+        """Turned, or padded to the window's size, then mirrored; `mixed`: where it is turned, neighbours may mix."""
+        if self.angle:
+            part = draws.turn(self, part, pad, mixed)
+        elif (self.height, self.width) != self.size:
             whole = np.empty((*self.size, *part.shape[2:]), part.dtype)
             whole[...] = pad
             whole[self.top : self.top + self.height, self.left : self.left + self.width] = part
@@ -118,18 +169,21 @@ CUTS: Mapping[str, Callable[[Place, NDArray[Any]], NDArray[Any]]] = {
 
 
 def place(height: int, width: int, spec: WindowSpec, rng: np.random.Generator) -> Place:
-    """Draw a window of a picture of that size; four draws, whatever they say."""
-    low, high = spec.scale
+    """Draw a window of a picture of that size; four draws, whatever they say, and those of what else is asked for."""
     drawn, at_y, at_x, mirrored = rng.random(4)
-    scale = math.exp(math.log(low) + drawn * math.log(high / low)) if spec.scale_log else low + drawn * (high - low)
-    if spec.short_side is not None:
-        scale *= spec.short_side / min(height, width)
-    rows, shown_height, top = _axis(height, spec.size[0], scale, at_y)
-    columns, shown_width, left = _axis(width, spec.size[1], scale, at_x)
-    return Place(spec.size, rows, columns, top, left, shown_height, shown_width, bool(mirrored < spec.flip))
+    scale = draws.between(spec.scale, drawn, spec.scale_log)
+    if spec.area is not None:
+        rows, columns = draws.part_of_area(height, width, spec, rng)
+        (shown_height, shown_width), top, left = spec.size, 0, 0
+    else:
+        down, across = draws.scales(height, width, spec, scale, rng)
+        rows, shown_height, top = _axis(height, spec.size[0], down, at_y, spec.pad)
+        columns, shown_width, left = _axis(width, spec.size[1], across, at_x, spec.pad)
+    found = Place(spec.size, rows, columns, top, left, shown_height, shown_width, bool(mirrored < spec.flip))
+    return draws.turned(found, height, width, spec, rng) if spec.rotate else found
 
 
-def _axis(length: int, size: int, scale: float, at: float) -> tuple[slice, int, int]:
+def _axis(length: int, size: int, scale: float, at: float, pad: str) -> tuple[slice, int, int]:
     """Along one axis: the source pixels, how many window pixels they become, and where these start.
 
     Source windows begin and end between pixels, so the scale is rounded to the nearest that allows it.
@@ -139,7 +193,8 @@ def _axis(length: int, size: int, scale: float, at: float) -> tuple[slice, int, 
         start = int(at * (length - wanted + 1))
         return slice(start, start + wanted), size, 0
     shown = min(size, max(1, round(length * scale)))
-    return slice(0, length), shown, int(at * (size - shown + 1))
+    begin = {"anywhere": int(at * (size - shown + 1)), "around": (size - shown) // 2, "after": 0}[pad]
+    return slice(0, length), shown, begin
 
 
 def window(
@@ -151,7 +206,12 @@ def window(
 
 
 def recolor(image: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Random brightness, contrast (about the picture's mean), saturation and hue: one 3 x 4 matrix on bytes."""
+    """Random brightness, contrast (about the picture's mean), saturation and hue: one 3 x 4 matrix on bytes. Before
+    it, where they are asked for, a blur and shifts of hue, saturation and value."""
+    if spec.blur:
+        image = draws.blurred(image, spec, rng)
+    if any(spec.hsv):
+        image = draws.shifted(image, spec, rng)
     often, *drawn = rng.random(5)
     ranges = (spec.brightness, spec.contrast, spec.saturation, spec.hue)
     if often >= spec.jitter or not any(ranges):
@@ -161,7 +221,8 @@ def recolor(image: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator
     if hue:
         matrix = matrix @ _hue_turn(hue)
     matrix *= (1 + contrast) * (1 + brightness)
-    grey = float(image[::8, ::8].reshape(-1, 3).mean(0) @ LUMA) * (1 + brightness)
+    few = np.ascontiguousarray(image[::8, ::8])
+    grey = float(np.array(cv2.sumElems(few)[:3]) / (few.size // 3) @ LUMA) * (1 + brightness)
     moved = np.hstack([matrix, np.full((3, 1), -contrast * grey)])
     return np.asarray(cv2.transform(image, moved.astype(np.float32)))
 
@@ -216,13 +277,29 @@ class Windows:
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
-        parts = read_parts(self.source, index, ("image", "labels", *self.maps))
-        height, width = parts["image"].shape[:2]
-        where = place(height, width, self.spec, rng)
+        where = self._place(index, rng)
+        parts = read_window(self.source, index, where.rows, where.columns, ("image", "labels", *self.maps))
+        where = where.of_the_part()
         image = recolor(where.image(parts["image"], self.spec.pad_color), self.spec, rng)
         cut = {"image": planes(image), "labels": where.labels(parts["labels"])}
         cut.update({name: planes(CUTS[name](where, parts[name])) for name in self.maps})
         return {**cut, "index": index}
+
+    def _place(self, index: int, rng: np.random.Generator) -> Place:
+        """A window, drawn again while one class fills more of it than is wanted."""
+        size = self.source.size(index)
+        where = place(*size, self.spec, rng)
+        for _ in range(draws.TRIES - 1 if self.spec.most_of_one < 1 else 0):
+            seen = read_window(self.source, index, where.rows, where.columns, ("labels",))["labels"]
+            if draws.shows_enough(where.of_the_part().labels(seen), self.spec.most_of_one):
+                break
+            where = place(*size, self.spec, rng)
+        return where
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """What a DataLoader asks for a batch: a source on a network is told of all its pictures at once."""
+        read_ahead(self.source, [index for _, index in keys], ("image", "labels", *self.maps))
+        return [self[key] for key in keys]
 
 
 def planes(array: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from swath import load_card
 from swath.data import Joined
+from swath.errors import SwathError
 
 
 class Some:
@@ -41,3 +42,14 @@ def test_every_picture_is_found_in_its_part() -> None:
     for index in (-1, 6):
         with pytest.raises(IndexError):
             joined.image(index)
+
+
+def test_instances_come_from_the_part_that_knows_them() -> None:
+    class Known(Some):
+        def instances(self, index: int) -> np.ndarray:
+            return np.full(self.size(index), 1000 * self.part + index, np.int32)
+
+    joined = Joined(Some.card, [Known(1, 2), Some(2, 1), Known(3, 1)])
+    assert [int(joined.instances(index)[0, 0]) for index in (0, 1, 3)] == [1000, 1001, 3000]
+    with pytest.raises(SwathError, match="2/0: its split has no instance maps"):
+        joined.instances(2)

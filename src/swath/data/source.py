@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.cards.card import Card
+from swath.errors import SwathError
 
 
 class Source(Protocol):
@@ -133,6 +134,14 @@ class Joined:
         """Rows and columns of what is named."""
         part, inner = self._find(index)
         return read_window(part, inner, rows, columns, names)
+
+    def instances(self, index: int) -> NDArray[np.int32]:
+        """The objects of a picture, of a part that knows them."""
+        part, inner = self._find(index)
+        read: Callable[[int], NDArray[np.int32]] | None = getattr(part, "instances", None)
+        if read is None:
+            raise SwathError(f"{part.name(inner)}: its split has no instance maps; see the key 'instances' of the card")
+        return read(inner)
 
     def ahead(self, indices: Iterable[int], names: Iterable[str]) -> None:
         """These pictures will be read next."""

@@ -125,6 +125,6 @@ def instance_maps(source: Source) -> Callable[[int], npt.NDArray[Any]]:
     if read is None:
         raise SwathError(
             f"card '{source.card.name}': these pictures come without the instance maps that iIoU is made of; "
-            "score one split of the dataset's own files, and see that the card has the key 'instances'"
+            "score the dataset's own files, and see that the card has the key 'instances'"
         )
     return read

@@ -86,3 +86,22 @@ def test_evaluate_scores_packed_pictures_alike(
     capsys.readouterr()
     assert main(["evaluate", weights, "--card", str(card), "--root", str(packed)]) == 2
     assert "picture 'p1' has changed since it was packed: val/labels/p1.png is gone" in capsys.readouterr().err
+
+
+def test_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card, out = str(tiny.dataset(tmp_path / "shapes")), str(tmp_path / "shards")
+    assert main(["pack", card, "--out", out, "--to", "shards", "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "val: 3 pictures (labels)" in said and f"{out}: about " in said and " in 1 shards" in said
+    assert (tmp_path / "shards" / "shards.json").is_file() and "--data.root URL" in said
+    tiny.weights(tmp_path / "w.safetensors", dataset="shapes")
+    scores = []
+    for root in (str(tmp_path / "shapes"), out):
+        json_file = tmp_path / "score.json"
+        words = ["evaluate", str(tmp_path / "w.safetensors"), "--card", card, "--root", root, "--json", str(json_file)]
+        assert main(words) == 0
+        scores.append(json.loads(json_file.read_text())["counts"])
+    assert scores[0] == scores[1]
+    capsys.readouterr()
+    assert main(["pack", card, "--root", out, "--out", str(tmp_path / "again")]) == 2
+    assert "holds shards already; give the folder of the dataset's own files" in capsys.readouterr().err

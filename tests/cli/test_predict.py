@@ -16,6 +16,7 @@ import tiny
 from swath import Segmenter
 from swath.cli.main import main
 from swath.data import read_image, read_label_raw
+from swath.inference import Views
 
 
 @pytest.fixture
@@ -31,6 +32,14 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def written(folder: str) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in Path(folder).rglob("*") if file.is_file())
+
+
+def test_several_views_are_averaged(work: Path) -> None:
+    words = ["--out", "out", "--write", "labels", "--scales", "0.5,1", "--flip"]
+    assert main(["predict", "w.safetensors", "in/a.png", *words]) == 0
+    found = read_label_raw("out/a.png")
+    assert np.array_equal(found, Segmenter("w.safetensors", views=Views(scales=(0.5, 1), flip=True))("in/a.png").labels)
+    assert not np.array_equal(found, Segmenter("w.safetensors")("in/a.png").labels)
 
 
 def test_a_folder_becomes_labels_overlays_and_colors(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

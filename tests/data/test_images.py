@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from swath import SwathError
-from swath.data import image_size, read_image, read_label_raw, write_label
+from swath.data import image_size, png, read_image, read_label_raw, write_label
+from swath.data.images import read_image_rows, read_label_rows
 
 
 def photo(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
@@ -225,3 +226,122 @@ def test_a_cut_off_label_is_refused(tmp_path: Path) -> None:
 def test_labels_are_written_as_png_only(tmp_path: Path) -> None:
     with pytest.raises(SwathError, match=r"\.png"):
         write_label(tmp_path / "l.jpg", np.zeros((2, 2), np.uint8), np.zeros((256, 3), np.uint8))
+
+
+def scene(height: int = 300, width: int = 200) -> np.ndarray:
+    """Smooth and rough parts, so that a PNG's rows take all kinds of filters."""
+    rng = np.random.default_rng(7)
+    picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    lower = picture[height // 2 :]
+    lower[...] = cv2.add(lower, rng.integers(0, 90, lower.shape, np.uint8))
+    return picture
+
+
+@pytest.fixture(params=["with kornia-rs", "without"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Reading gives the same whether the fast decoder of PNGs is installed or not."""
+    if request.param == "without":
+        monkeypatch.setattr(png, "_decoder", lambda: None)
+    else:
+        pytest.importorskip("kornia_rs")
+    return request.param
+
+
+PARTS = [(0, 1), (0, 40), (33, 150), (150, 300), (299, 300), (0, 300)]
+
+
+@pytest.mark.parametrize(
+    "name", ["rgb.png", "grey.png", "palette.png", "few.png", "a.bmp", "rgb.jpg", "half.jpg", "p.jpg"]
+)
+def test_rows_of_a_picture_are_its_rows(decoder: str, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    picture = Image.fromarray(scene())
+    options: dict[str, object] = {"quality": 90, "progressive": name == "p.jpg"} if path.suffix == ".jpg" else {}
+    if name == "half.jpg":
+        options["subsampling"] = 0
+    if path.stem == "grey":
+        picture = picture.convert("L")
+    elif path.stem in ("palette", "few"):
+        picture = picture.quantize(200 if path.stem == "palette" else 9)
+    picture.save(path, **options)
+    whole = read_image(path)
+    if path.suffix != ".jpg":
+        assert np.array_equal(whole, np.array(picture.convert("RGB")))
+    else:
+        assert np.array_equal(whole, cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
+    for start, stop in PARTS:
+        assert np.array_equal(read_image_rows(path, slice(start, stop)), whole[start:stop])
+        assert np.array_equal(read_image_rows(path, slice(start, stop), slice(5, 77)), whole[start:stop, 5:77])
+
+
+def test_rows_of_what_pngs_can_be(decoder: str, tmp_path: Path) -> None:
+    """Transparent colors, colors that should be corrected, 16 bits, alpha, and written by others."""
+    picture = scene()
+    Image.fromarray(picture).save(tmp_path / "clear.png", transparency=(1, 2, 3), gamma=0.5)
+    Image.fromarray(np.dstack([picture, picture[..., 0]])).save(tmp_path / "alpha.png")
+    cv2.imwrite(str(tmp_path / "deep.png"), picture[..., ::-1].astype(np.uint16) * 257)
+    for strategy in (cv2.IMWRITE_PNG_STRATEGY_DEFAULT, cv2.IMWRITE_PNG_STRATEGY_FILTERED):
+        for kept in (cv2.IMWRITE_PNG_FILTER_NONE, cv2.IMWRITE_PNG_FILTER_AVG, cv2.IMWRITE_PNG_ALL_FILTERS):
+            how = [cv2.IMWRITE_PNG_STRATEGY, strategy, cv2.IMWRITE_PNG_FILTER, kept]
+            cv2.imwrite(str(tmp_path / f"cv{strategy}-{kept}.png"), picture[..., ::-1], how)
+    for path in tmp_path.iterdir():
+        assert np.array_equal(read_image(path), picture), path
+        assert np.array_equal(read_image_rows(path, slice(40, 60)), picture[40:60]), path
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_rows_of_a_turned_picture(decoder: str, tmp_path: Path, orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / f"a.{kind}", scene(), exif=exif)
+    assert np.array_equal(read_image_rows(path, slice(20, 90), slice(3, 9)), read_image(path)[20:90, 3:9])
+
+
+@pytest.mark.parametrize("name", ["grey.png", "palette.png", "few.png", "deep.png", "colors.png", "grey.bmp"])
+@pytest.mark.parametrize("colors", [False, True])
+def test_rows_of_a_label_are_its_rows(decoder: str, tmp_path: Path, name: str, colors: bool) -> None:
+    labels = cv2.resize(np.random.default_rng(2).integers(0, 20, (9, 9), np.uint8), (200, 300), interpolation=0)
+    path, palette = tmp_path / name, np.random.default_rng(2).integers(0, 256, (256, 3), np.uint8)
+    if name == "palette.png":
+        write_label(path, labels, palette)
+    elif name == "few.png":
+        Image.fromarray(labels).quantize(9).save(path, bits=4)
+    else:
+        saved(path, {"deep.png": labels.astype(np.uint16) * 900, "colors.png": palette[labels]}.get(name, labels))
+    if colors and name == "deep.png":
+        return
+    whole = read_label_raw(path, colors)
+    if name in ("grey.png", "palette.png", "grey.bmp") and not colors:
+        assert np.array_equal(whole, labels)
+    for start, stop in PARTS:
+        assert np.array_equal(read_label_rows(path, slice(start, stop), colors), whole[start:stop])
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_what_is_cut_off_is_refused_even_below_the_rows(decoder: str, tmp_path: Path, kind: str) -> None:
+    path = saved(tmp_path / f"a.{kind}", scene())
+    data = path.read_bytes()
+    for broken in (data[:-30], data[: len(data) // 2], data[: len(data) // 2] + bytes(len(data) - len(data) // 2)):
+        path.write_bytes(broken)
+        with pytest.raises(SwathError, match=rf"a\.{kind}: .*cut off"):
+            read_image_rows(path, slice(0, 10))
+    if kind == "png":
+        with pytest.raises(SwathError, match="cut off"):
+            read_label_rows(path, slice(0, 10))
+
+
+def test_damage_within_the_rows_is_refused(decoder: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    for read in (read_image_rows, read_label_rows):
+        with pytest.raises(SwathError, match=r"a\.png: .*damaged"):
+            read(path, slice(60, 80))
+
+
+def test_nothing_is_said_on_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.png", "a.jpg"):
+        read_image_rows(saved(tmp_path / name, scene()), slice(0, 20))
+    assert capfd.readouterr() == ("", "")

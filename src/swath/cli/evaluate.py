@@ -35,12 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="val", help="which part of it (default: %(default)s)")
     parser.add_argument("--batch", type=options.whole("--batch"), default=1, metavar="N", help="pictures at a time")
     parser.add_argument("--limit", type=options.whole("--limit"), metavar="N", help="only the first N pictures")
-    views = parser.add_argument_group("what the network sees", "labels are always compared at the truth's own size")
-    views.add_argument("--size", type=options.size, metavar="WxH", help="resize every picture to this first")
-    views.add_argument("--scales", type=_scales, metavar="S,S,...", help="average over these scales of the picture")
-    views.add_argument("--flip", action="store_true", help="average with the answer to the mirrored picture")
-    views.add_argument("--window", type=options.size, metavar="WxH", help="window by window; overlaps are averaged")
-    views.add_argument("--stride", type=options.size, metavar="WxH", help="between windows (default: 2/3 of them)")
+    options.add_views(parser, "labels are always compared at the truth's own size")
     more = parser.add_argument_group("what is scored and written")
     more.add_argument(
         "--boundary",
@@ -82,15 +77,9 @@ def _labels(
     from swath.evaluation import evaluate
     from swath.evaluation.observers import Observer, PerPicture
     from swath.evaluation.tables import show
-    from swath.inference import Segmenter, Views
+    from swath.inference import Segmenter
 
-    views = Views(
-        size=arguments.size,
-        scales=arguments.scales or (1.0,),
-        flip=arguments.flip,
-        window=arguments.window,
-        stride=arguments.stride,
-    )
+    views = options.views(arguments)
     if shard and (arguments.report or arguments.per_picture):
         raise SwathError("--report and --per-picture need every picture in one process; start it without torchrun")
     segmenter = Segmenter(network or arguments.weights, device, views=views)
@@ -248,13 +237,6 @@ def _progress(title: str, card: Any, shard: tuple[int, int] | None) -> Any:
             yield show
 
     return bar()
-
-
-def _scales(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise SwathError(f"--scales '{text}': numbers with commas are needed, such as 0.5,1,1.5") from None
 
 
 def _widths(text: str) -> tuple[int, ...]:

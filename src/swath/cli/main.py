@@ -26,6 +26,7 @@ COMMANDS = (
     "train",
     "replay",
     "evaluate",
+    "submit",
     "predict",
     "benchmark",
     "export",

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from swath.errors import SwathError
+
+if TYPE_CHECKING:
+    from swath.inference import Views
 
 
 def size(text: str) -> tuple[int, int]:
@@ -66,6 +70,36 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=whole("--threads"), metavar="N", help="processor threads (default: what torch chooses)"
     )
+
+
+def add_views(parser: argparse.ArgumentParser, note: str = "") -> None:
+    """`--size`, `--scales`, `--flip`, `--window`, `--stride`."""
+    group = parser.add_argument_group("what the network sees", note or None)
+    group.add_argument("--size", type=size, metavar="WxH", help="resize every picture to this first")
+    group.add_argument("--scales", type=_scales, metavar="S,S,...", help="average over these scales of the picture")
+    group.add_argument("--flip", action="store_true", help="average with the answer to the mirrored picture")
+    group.add_argument("--window", type=size, metavar="WxH", help="window by window; overlaps are averaged")
+    group.add_argument("--stride", type=size, metavar="WxH", help="between windows (default: 2/3 of them)")
+
+
+def views(arguments: argparse.Namespace) -> Views:
+    """What `add_views` asked for."""
+    from swath.inference import Views
+
+    return Views(
+        size=arguments.size,
+        scales=arguments.scales or (1.0,),
+        flip=arguments.flip,
+        window=arguments.window,
+        stride=arguments.stride,
+    )
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise SwathError(f"--scales '{text}': numbers with commas are needed, such as 0.5,1,1.5") from None
 
 
 def set_threads(threads: int | None) -> None:

@@ -14,14 +14,18 @@ from swath.errors import SwathError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from swath.cards import Card
     from swath.data.packed import Plan
+    from swath.data.shards import Plan as ShardPlan
 
-HELP = "decode a dataset once into files that crops are read from quickly"
+HELP = "write a dataset anew: decoded, for quick crops, or as shards for a web server or an object store"
 EXAMPLES = """
   swath pack cityscapes --root ~/cityscapes --out /fast/cityscapes
   swath train contextnet14-cityscapes --data.root /fast/cityscapes     then, with the same card
   swath pack my.yaml --out packed --split train                        only one split
   swath pack mapillary --root ~/mapillary --out /fast/mapillary --format jpeg
+  swath pack cityscapes --root ~/cityscapes --out shards --to shards   copy it to a server, then
+  swath train contextnet14-cityscapes --data.root https://host/shards  train from there
   swath pack --verify /fast/cityscapes                                 look at every checksum
 Stopped, or the dataset has changed? The same command goes on, and packs only what is missing or has changed.
 """
@@ -34,12 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", metavar="NAMES", help="splits, separated by commas (default: train, val and test, if they are there)"
     )
+    parser.add_argument(
+        "--to",
+        default="crops",
+        choices=("crops", "shards"),
+        help="crops: decoded files on a disk; shards: tar files of the original ones (default: %(default)s)",
+    )
     parser.add_argument("--layout", help="which of the card's layouts the files are in")
     parser.add_argument(
         "--format",
         default="raw",
-        help="raw: every byte as it is, fastest; jpeg: several times smaller, slower, and pictures are not quite "
-        "the same (quality 95), labels are (default: %(default)s)",
+        help="of crops; raw: every byte as it is, fastest; jpeg: several times smaller, slower, and pictures are not "
+        "quite the same (quality 95), labels are (default: %(default)s)",
     )
     parser.add_argument("--jobs", type=options.whole("--jobs"), metavar="N", help="processes (default: all processors)")
     parser.add_argument("--verify", metavar="DIR", help="look at every checksum of a packed folder instead")
@@ -54,7 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.data.packed import pack, plan_packing
 
     card = load_card(arguments.card)
-    splits = [word.strip() for word in (arguments.split or "").replace("+", ",").split(",") if word.strip()]
+    names = (arguments.split or "").replace("+", ",").split(",")
+    splits = [word.strip() for word in names if word.strip()]
+    if arguments.to == "shards":
+        return _shards(card, splits, arguments)
     with _bar() as bar:
         task = bar.add_task("looking", total=None)
         plan = plan_packing(
@@ -75,6 +88,33 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         pack(plan, 1)  # the times of the source's files may be new
     _close(plan, arguments.card)
+    return 0
+
+
+def _shards(card: Card, splits: list[str], arguments: argparse.Namespace) -> int:
+    from swath.data.shards import write_shards
+
+    def announce(plan: ShardPlan) -> None:
+        for split in plan.splits:
+            print(f"{split.name}: {len(split.source):,} pictures ({', '.join(split.parts[1:]) or 'no labels'})")
+        print(f"{arguments.out}: about {_size(plan.bytes)} in {plan.shards:,} shards", flush=True)
+
+    import os
+
+    with _bar() as bar:
+        task = bar.add_task("writing shards", total=None)
+        index = write_shards(
+            card,
+            splits,
+            arguments.root,
+            arguments.out,
+            layout=arguments.layout,
+            jobs=arguments.jobs or os.cpu_count() or 1,
+            announce=announce,
+            told=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(f"wrote {index}")
+    print(f"on a server that answers byte ranges: swath train RECIPE --data.card {arguments.card} --data.root URL")
     return 0
 
 

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", type=options.share("--alpha"), default=0.5, help="strength of the overlay, 0 to 1 (default: 0.5)"
     )
+    options.add_views(parser)
     options.add_engine(parser)
 
 
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     jobs = plan(arguments.inputs, out, arguments.write)
     options.set_threads(arguments.threads)
-    segmenter = Segmenter(arguments.weights, arguments.device)
+    segmenter = Segmenter(arguments.weights, arguments.device, views=options.views(arguments))
     make_folder(out)
     with _progress(len(jobs)) as watch:
         summary = predict(segmenter, jobs, arguments.alpha, watch)

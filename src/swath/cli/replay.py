@@ -6,7 +6,7 @@ import argparse
 
 from swath.cli import options
 
-HELP = "repeat the iteration whose loss or gradient was not finite, and name the layer that goes wrong"
+HELP = "repeat an iteration that went wrong, and name the layer where it did"
 EXAMPLES = """
   swath replay runs/streets/replay-000000421.pt      the training that ended has said this name
 """

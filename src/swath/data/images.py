@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from swath.data import jpeg, png
 from swath.errors import SwathError
 from swath.files import atomic_write
 
@@ -20,23 +21,36 @@ _ORIENTATION = 0x0112
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _LOSSY = ("JPEG", "MPO", "WEBP")
 _TURNED = range(5, 9)  # EXIF orientations that swap height and width
+_ALL = slice(None)
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """A picture as H x W x 3 RGB bytes, turned upright as its EXIF orientation says."""
-    path = Path(path)
-    data = _bytes(path)
-    header = _header(path, io.BytesIO(data))
+    return decode_image(_bytes(path), path)
+
+
+def read_image_rows(path: str | Path, rows: slice, columns: slice = _ALL) -> NDArray[np.uint8]:
+    """`read_image(path)[rows, columns]`; of most PNGs and JPEGs, what stands below is not decoded (nor looked at)."""
+    return decode_image(_bytes(path), path, rows, columns)
+
+
+def decode_image(data: bytes, name: str | Path, rows: slice = _ALL, columns: slice = _ALL) -> NDArray[np.uint8]:
+    """A part of a picture from the bytes of its file; `name` is for complaints."""
+    header = _header(name, io.BytesIO(data))
     if header.mode in ("I", "F") or header.mode.startswith("I;16"):
-        raise SwathError(f"{path}: holds 16-bit or float grey values; save it as an 8-bit picture first")
+        raise SwathError(f"{name}: holds 16-bit or float grey values; save it as an 8-bit picture first")
     orientation = _orientation(header)
+    if orientation == 1:
+        top = _top_of_image(name, data, header, rows, columns)
+        if top is not None:
+            return top
     if header.format in ("JPEG", "PNG") and header.mode != "CMYK":
-        image = _decode_fast(path, data)
+        image = _decode_fast(name, data)
     else:
-        image = _decode_pillow(path, header)
+        image = _decode_pillow(name, header)
     if image.shape[:2] != (header.height, header.width):
-        raise SwathError(f"{path}: its header says {header.width} x {header.height} pixels, but it holds others")
-    return _upright(image, orientation)
+        raise SwathError(f"{name}: its header says {header.width} x {header.height} pixels, but it holds others")
+    return _upright(image, orientation)[rows, columns]
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -58,18 +72,31 @@ def read_label_raw(path: str | Path, colors: bool = False) -> NDArray[Any]:
 
     With `colors`, a palette or grey file is given as the colors that it shows.
     """
-    path = Path(path)
-    header = _header(path, path)
+    return decode_label(_bytes(path), path, colors)
+
+
+def read_label_rows(path: str | Path, rows: slice, colors: bool = False) -> NDArray[Any]:
+    """`read_label_raw(path, colors)[rows]`; of most PNGs, what stands below is not decoded (nor looked at)."""
+    return decode_label(_bytes(path), path, colors, rows)
+
+
+def decode_label(data: bytes, name: str | Path, colors: bool = False, rows: slice = _ALL) -> NDArray[Any]:
+    """Rows of a label from the bytes of its file; `name` is for complaints."""
+    header = _header(name, io.BytesIO(data))
     if header.format in _LOSSY:
-        raise SwathError(f"{path}: {header.format} does not keep exact values; labels must be PNG, BMP, TIFF or GIF")
+        raise SwathError(f"{name}: {header.format} does not keep exact values; labels must be PNG, BMP, TIFF or GIF")
+    if header.format == "PNG" and header.mode in (("RGB",) if colors else ("L", "P", "RGB")):
+        top = _top_of_png(name, data, header, rows, palette=True)
+        if top is not None:
+            return top
     with header as picture:
         try:
             picture.load()
-            return _label_array(path, picture, colors)
+            return _label_array(name, picture, colors)[rows]
         except SwathError:
             raise
         except Exception as error:  # whatever a broken file makes the decoder stumble over
-            raise _broken(path, error) from error
+            raise _broken(name, error) from error
 
 
 def write_label(path: str | Path, labels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> None:
@@ -84,16 +111,16 @@ def write_label(path: str | Path, labels: NDArray[np.uint8], palette: NDArray[np
         picture.save(file, "PNG", compress_level=1)
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: str | Path) -> bytes:
     try:
-        return path.read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise SwathError(f"{path}: there is no such file") from error
     except OSError as error:
         raise SwathError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _header(path: Path, file: Path | io.BytesIO) -> Image.Image:
+def _header(path: str | Path, file: Path | io.BytesIO) -> Image.Image:
     """The picture, not yet decoded; too large, animated and unknown ones are refused here."""
     try:
         with warnings.catch_warnings():
@@ -130,9 +157,39 @@ def _orientation(header: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _decode_fast(path: Path, data: bytes) -> NDArray[np.uint8]:
+def _top_of_image(
+    name: str | Path, data: bytes, header: Image.Image, rows: slice, columns: slice
+) -> NDArray[np.uint8] | None:
+    """The part, where less than the whole picture needs decoding for it (or where that is faster anyway)."""
+    if header.format == "PNG":
+        top = _top_of_png(name, data, header, rows)
+        if top is None:
+            return None
+        return top[:, columns] if top.ndim == 3 else np.asarray(cv2.cvtColor(top[:, columns], cv2.COLOR_GRAY2RGB))
+    if header.format == "JPEG" and header.mode == "RGB" and jpeg.is_whole(data):
+        start, stop, _ = rows.indices(header.height)
+        left, right, _ = columns.indices(header.width)
+        less = jpeg.shortened(data, stop)
+        if less is not None:
+            # Pillow: OpenCV would warn, on stderr, of what it did not decode. Of the two, only it is asked for a part.
+            return _decode_pillow(name, _header(name, io.BytesIO(less)), (left, start, right, stop))
+    return None
+
+
+def _top_of_png(
+    name: str | Path, data: bytes, header: Image.Image, rows: slice, palette: bool = False
+) -> NDArray[np.uint8] | None:
+    start, stop, _ = rows.indices(header.height)
+    try:
+        top = png.top_rows(data, max(stop, 1), palette)
+    except png.DamagedPng as error:
+        raise _broken(name, error) from error
+    return None if top is None else top[start:stop]
+
+
+def _decode_fast(path: str | Path, data: bytes) -> NDArray[np.uint8]:
     """OpenCV is a third faster than Pillow, but gives grey rows for what is cut off: so look at the end first."""
-    whole = _jpeg_ends(data) if data[:2] == b"\xff\xd8" else _png_ends(data)
+    whole = jpeg.is_whole(data) if data[:2] == b"\xff\xd8" else _png_ends(data)
     if not whole:
         raise SwathError(f"{path}: is cut off (its end is missing); copy or download it again")
     try:
@@ -144,35 +201,20 @@ def _decode_fast(path: Path, data: bytes) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def _jpeg_ends(data: bytes) -> bool:
-    """Whether an end marker follows the start of the scan (a thumbnail's own end marker stands before that)."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            return False
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker == 0xDA:
-            return data.find(b"\xff\xd9", at) >= 0
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
-
-
 def _png_ends(data: bytes) -> bool:
     """Whether the chunks lead to the end chunk."""
-    at = 8
-    while at + 12 <= len(data):
-        if data[at + 4 : at + 8] == b"IEND":
-            return True
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return False
-
-
-def _decode_pillow(path: Path, header: Image.Image) -> NDArray[np.uint8]:
     try:
-        return np.array(header.convert("RGB"))
+        return any(kind == b"IEND" for kind, _, _ in png.chunks(data))
+    except png.DamagedPng:
+        return False
+
+
+def _decode_pillow(
+    path: str | Path, header: Image.Image, part: tuple[int, int, int, int] | None = None
+) -> NDArray[np.uint8]:
+    try:
+        picture = header if header.mode == "RGB" else header.convert("RGB")  # which copies, even where nothing changes
+        return np.array(picture.crop(part) if part else picture)
     except Exception as error:  # whatever a broken file makes the decoder stumble over
         raise _broken(path, error) from error
 
@@ -184,7 +226,7 @@ def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(image, quarter_turns))
 
 
-def _label_array(path: Path, picture: Image.Image, colors: bool) -> NDArray[Any]:
+def _label_array(path: str | Path, picture: Image.Image, colors: bool) -> NDArray[Any]:
     mode = picture.mode
     if mode in ("RGBA", "LA"):
         if np.asarray(picture.getchannel("A")).min() < 255:
@@ -206,6 +248,6 @@ def _label_array(path: Path, picture: Image.Image, colors: bool) -> NDArray[Any]
     return np.array(picture)
 
 
-def _broken(path: Path, error: Exception) -> SwathError:
+def _broken(path: str | Path, error: Exception) -> SwathError:
     said = " ".join(str(error).split())[:160] or type(error).__name__
     return SwathError(f"{path}: cannot be decoded; it is cut off or damaged ({said})")

@@ -19,7 +19,8 @@ Ints = NDArray[np.int64]
 def corners(polygon: Sequence[float]) -> NDArray[np.int32]:
     """x, y, x, y, … in fifths of a pixel; rounded as C does, towards 0 after half a step was added."""
     points: NDArray[np.float64] = STEPS * np.asarray(polygon, np.float64) + 0.5
-    return np.nan_to_num(points.clip(-(1 << 30), 1 << 30), nan=1 << 30).astype(np.int32)
+    whole: NDArray[np.int32] = np.nan_to_num(points.clip(-(1 << 30), 1 << 30), nan=1 << 30).astype(np.int32)
+    return whole
 
 
 def polygon_turns(flat: NDArray[np.int32], height: int, width: int) -> Ints:
@@ -33,7 +34,8 @@ def polygon_turns(flat: NDArray[np.int32], height: int, width: int) -> Ints:
     counts = (rest == 0) & (column >= 0) & (column < width)
     low = np.minimum(v[turn], v[turn + 1])[counts]
     row = np.ceil(np.clip((low + 0.5) / STEPS - 0.5, 0, height)).astype(np.int64)
-    return column[counts] * height + row
+    turns: Ints = column[counts] * height + row
+    return turns
 
 
 def _walk(start: Ints, end: Ints) -> tuple[Ints, Ints]:

@@ -118,8 +118,11 @@ class Place:
 
     def image(self, image: NDArray[np.uint8], pad: tuple[int, int, int] = MEAN_COLOR) -> NDArray[np.uint8]:
         """The window of a picture."""
-        part = resize_image(image[self.rows, self.columns], (self.height, self.width))
-        return np.asarray(self._finished(part, pad, mixed=True))
+        part = image[self.rows, self.columns]
+        # Down to half the size, linear interpolation passes over no pixel and costs a sixth of an average by area.
+        halved = 2 * self.height < part.shape[0] or 2 * self.width < part.shape[1]
+        shown = _resize(part, (self.height, self.width), cv2.INTER_AREA if halved else cv2.INTER_LINEAR)
+        return np.asarray(self._finished(shown, pad, mixed=True))
 
     def labels(self, labels: NDArray[np.uint8], pad: int = IGNORE) -> NDArray[np.uint8]:
         """The window of a label map, or of any map whose values must not be mixed."""

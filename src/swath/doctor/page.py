@@ -34,7 +34,7 @@ _STYLE = """<style>
   text-transform: uppercase; font-size: 11px; letter-spacing: .05em; margin-right: 8px; }
 .finding.error i { color: #dc2626; } .finding.warning i { color: #b45309; } .finding.note i { color: #0e7490; }
 .finding ul { list-style: none; margin: 0; padding: 0; font-size: 13.5px; }
-.finding li { overflow-wrap: anywhere; } .finding li code { color: #0369a1; margin-right: 8px; }
+.finding li { overflow-wrap: anywhere; } .finding li code { color: var(--accent); margin-right: 8px; }
 .finding p { margin: 4px 0 0; font-size: 13.5px; color: #15803d; overflow-wrap: anywhere; }
 .finding .grid { margin: 8px 0 0; max-width: 760px; }
 section h2 { break-after: avoid; }

@@ -18,6 +18,7 @@ from swath.data.source import read_parts, supplied
 from swath.errors import SwathError
 from swath.evaluation.confusion import ConfusionMatrix
 from swath.evaluation.metrics import Score, Scores, class_scores
+from swath.evaluation.processes import Shard, check_shard, joined_up, sum_over_processes
 from swath.inference.ahead import ahead
 from swath.networks import Network
 
@@ -51,11 +52,10 @@ Watch = Callable[[int, int], None]  # pictures done, pictures in all
 
 
 class DepthErrors:
-    """Streaming sums in float64."""
+    """Sums of each picture in float64; their sum is exact, in whatever order and processes the pictures were seen."""
 
     def __init__(self) -> None:
-        self.squares = self.relative = 0.0
-        self.pixels = 0
+        self.sums: list[tuple[float, float, int]] = []  # of squares, of relative errors, pixels
 
     def update(self, truth: Array, metres: Array) -> None:
         """Add the pixels of one picture; a truth of 0 is not measured."""
@@ -63,14 +63,21 @@ class DepthErrors:
             raise SwathError(f"the true depth is {truth.shape}, the predicted {metres.shape}; they must agree")
         true = truth[truth > 0].astype(np.float64)
         off = metres[truth > 0].astype(np.float64) - true
-        self.squares += float(np.square(off).sum())
-        self.relative += float((np.abs(off) / true).sum())
-        self.pixels += true.size
+        self.sums.append((float(np.square(off).sum()), float((np.abs(off) / true).sum()), true.size))
+
+    def all_reduce(self, shard: Shard, total: int) -> None:
+        """Put together what the processes of torch.distributed have seen of `total` pictures."""
+        everything = np.zeros((total, 3))
+        everything[shard[0] :: shard[1]] = np.reshape(self.sums, (-1, 3))
+        sum_over_processes(everything)
+        self.sums = [(squares, relative, int(pixels)) for squares, relative, pixels in everything.tolist()]
 
     def scores(self) -> DepthScores:
-        if not self.pixels:
+        pixels = sum(each[2] for each in self.sums)
+        if not pixels:
             return DepthScores(None, None, 0)
-        return DepthScores(math.sqrt(self.squares / self.pixels), self.relative / self.pixels, self.pixels)
+        squares, relative = (math.fsum(each[part] for each in self.sums) for part in (0, 1))
+        return DepthScores(math.sqrt(squares / pixels), relative / pixels, pixels)
 
 
 def classes_of(task: str, card: Card) -> list[str]:
@@ -117,12 +124,18 @@ def has_more(model: Network) -> bool:
 
 
 def evaluate_tasks(
-    model: Network, source: Source, *, limit: int | None = None, watch: Watch | None = None
+    model: Network,
+    source: Source,
+    *,
+    limit: int | None = None,
+    watch: Watch | None = None,
+    shard: Shard | None = None,
 ) -> TaskScores:
-    """All scores of all tasks that the source has a truth for; the network is left in the mode it came in."""
+    """All scores of all tasks that the source has a truth for; the network is left in the mode it came in. `shard` as
+    in `evaluate`."""
     training = model.training
     try:
-        return _evaluate(Predictor(model.eval()), source, limit, watch)
+        return _evaluate(Predictor(model.eval()), source, limit, watch, shard)
     finally:
         model.train(training)
 
@@ -154,13 +167,17 @@ def _scored(model: Network, source: Source) -> list[str]:
     return tasks
 
 
-def _evaluate(predict: Predictor, source: Source, limit: int | None, watch: Watch | None) -> TaskScores:
+def _evaluate(
+    predict: Predictor, source: Source, limit: int | None, watch: Watch | None, shard: Shard | None
+) -> TaskScores:
     tasks = _scored(predict.model, source)
     total = len(source) if limit is None else min(limit, len(source))
     classes = {task: classes_of(task, source.card) for task in tasks}
     measures = {task: ConfusionMatrix(len(names)) if names else DepthErrors() for task, names in classes.items()}
     needed = {*predict.model.inputs, *(TRUTHS[task] for task in tasks)}
-    for index, parts in ahead(lambda i: read_parts(source, i, needed), range(total)):
+    rank, world = check_shard(shard) if shard else (0, 1)
+    mine = range(rank, total, world)
+    for done, (index, parts) in enumerate(ahead(lambda i: read_parts(source, i, needed), mine), 1):
         known = parts()
         answers = predict(known)
         for task in tasks:
@@ -169,7 +186,10 @@ def _evaluate(predict: Predictor, source: Source, limit: int | None, watch: Watc
             except SwathError as error:
                 raise SwathError(f"{source.name(index)}: {task}: {error}") from error
         if watch:
-            watch(index + 1, total)
+            watch(done, len(mine))
+    if shard and joined_up():
+        for each in measures.values():
+            each.all_reduce(*((shard, total) if isinstance(each, DepthErrors) else ()))
     scores: TaskScores = {}
     for task, measure in measures.items():
         if isinstance(measure, DepthErrors):

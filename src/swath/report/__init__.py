@@ -7,6 +7,8 @@ from swath.report.html import (
     Tile,
     columns,
     difference,
+    facts,
+    folded,
     image_grid,
     image_uri,
     legend,
@@ -17,22 +19,35 @@ from swath.report.html import (
     write_page,
 )
 from swath.report.maps import depth_picture, depth_range
+from swath.report.matrix import heat_map
+from swath.report.plots import Bin, Shares, category_chart, reliability_chart
+from swath.report.rows import BarRow, bar_rows, heat_rows
 
 __all__ = [
     "Bar",
+    "BarRow",
+    "Bin",
     "Dot",
     "Line",
+    "Shares",
     "Tile",
     "bar_chart",
+    "bar_rows",
+    "category_chart",
     "columns",
     "depth_picture",
     "depth_range",
     "difference",
+    "facts",
+    "folded",
+    "heat_map",
+    "heat_rows",
     "image_grid",
     "image_uri",
     "legend",
     "line_chart",
     "page",
+    "reliability_chart",
     "scatter_chart",
     "section",
     "table",

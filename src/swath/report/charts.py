@@ -9,6 +9,12 @@ from html import escape
 
 COLORS = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#64748b")
 
+# The colors are for a chart that stands alone; a page's style, which knows light and dark, has others for the classes.
+TRACK = 'class="track" fill="#f1f5f9"'
+RULE = 'class="rule" stroke="#e2e8f0"'
+AXIS = 'class="axis" stroke="#94a3b8"'
+OUTLINED = 'class="outlined" stroke="#0f172a" stroke-opacity=".15"'
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 14, 42  # margins around the plot, in SVG units
 
 
@@ -88,14 +94,14 @@ def bar_chart(bars: Sequence[Bar], *, maximum: float = 1.0, percent: bool = True
         y = gap + i * (row + gap)
         middle = y + row / 2 + 4
         parts.append(f'<text x="{label - 10}" y="{middle}" text-anchor="end">{escape(bar.name)}</text>')
-        parts.append(f'<rect x="{label}" y="{y}" width="{room}" height="{row}" rx="4" fill="#f1f5f9"/>')
+        parts.append(f'<rect x="{label}" y="{y}" width="{room}" height="{row}" rx="4" {TRACK}/>')
         if bar.value is None:
             parts.append(f'<text x="{label + 8}" y="{middle}" class="faint">absent</text>')
             continue
         length = room * max(0.0, min(1.0, bar.value / maximum))
         parts.append(
             f'<rect x="{label}" y="{y}" width="{length:.1f}" height="{row}" rx="4" fill="{bar.color}" '
-            'stroke="#0f172a" stroke-opacity=".15"/>'
+            f"{OUTLINED}/>"
         )
         text = f"{100 * bar.value:.1f} %" if percent else short(bar.value)
         parts.append(f'<text x="{label + room + 8}" y="{middle}" class="strong">{text}</text>')
@@ -159,11 +165,11 @@ class _Frame:
         y_ticks = [10.0**tick for tick in ticks(self.y0, self.y1)] if self.log_y else ticks(self.y0, self.y1)
         for value in y_ticks:
             y = self.y(value)
-            parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="#e2e8f0"/>')
+            parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" {RULE}/>')
             parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>')
         for value in ticks(self.x0, self.x1):
             parts.append(f'<text x="{self.x(value):.1f}" y="{bottom + 17}" text-anchor="middle">{short(value)}</text>')
-        parts.append(f'<line x1="{_LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}" stroke="#94a3b8"/>')
+        parts.append(f'<line x1="{_LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}" {AXIS}/>')
         parts.append(
             f'<text x="{(_LEFT + right) / 2}" y="{self.height - 8}" text-anchor="middle">{escape(x_label)}</text>'
         )

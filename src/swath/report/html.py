@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,47 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from swath.files import atomic_write
+from swath.report.style import STYLE
 
 Array = npt.NDArray[np.uint8]
-
-STYLE = """
-:root { --ink: #0f172a; --soft: #64748b; --line: #e2e8f0; --back: #f8fafc; --accent: #2563eb; }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--back); color: var(--ink);
-  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1240px; margin: 0 auto; padding: 32px 24px 64px; }
-header h1 { font-size: 28px; line-height: 1.2; margin: 0 0 4px; letter-spacing: -.02em; }
-header p { color: var(--soft); margin: 0 0 24px; }
-section { background: #fff; border: 1px solid var(--line); border-radius: 14px; padding: 20px 22px; margin: 0 0 20px; }
-section h2 { font-size: 16px; margin: 0 0 12px; letter-spacing: -.01em; }
-section > p.note { color: var(--soft); margin: -6px 0 12px; font-size: 13.5px; }
-.columns { display: grid; gap: 20px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); }
-.columns section { margin: 0; } .columns { margin: 0 0 20px; }
-.tiles { display: grid; gap: 14px; margin: 0 0 20px; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
-.tile { background: #fff; border: 1px solid var(--line); border-radius: 14px; padding: 14px 18px; }
-.tile b { display: block; font-size: 24px; line-height: 1.25; letter-spacing: -.02em;
-  font-variant-numeric: tabular-nums; }
-.tile span { color: var(--soft); font-size: 13px; }
-svg.chart { display: block; width: 100%; height: auto; }
-svg.chart text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; fill: #475569; }
-svg.chart text.strong { fill: var(--ink); font-weight: 600; } svg.chart text.faint { fill: #94a3b8; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--soft); font-weight: 500; font-size: 13px; } td.number, th.number { text-align: right; }
-tr:last-child td { border-bottom: 0; }
-.grid { display: grid; gap: 8px; margin: 0 0 14px; }
-.grid figure { margin: 0; } .grid img { display: block; width: 100%; border-radius: 8px; background: var(--line); }
-.grid figcaption { color: var(--soft); font-size: 12.5px; margin: 3px 0 0; overflow: hidden; text-overflow: ellipsis; }
-.legend { display: flex; flex-wrap: wrap; gap: 6px 16px; font-size: 13px; color: var(--soft); }
-.legend i { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 6px;
-  vertical-align: -1px; border: 1px solid rgb(15 23 42 / .15); }
-code, pre { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-pre { background: var(--back); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; margin: 0;
-  overflow-x: auto; }
-footer { color: var(--soft); font-size: 13px; }
-@media (max-width: 640px) { main { padding: 20px 12px 40px; } .grid { grid-template-columns: 1fr 1fr !important; } }
-"""
 
 
 @dataclass(frozen=True)
@@ -83,10 +45,22 @@ def write_page(path: str | Path, text: str) -> None:
         file.write(text)
 
 
-def section(title: str, *content: str, note: str = "") -> str:
-    """A framed part of a page."""
-    remark = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section><h2>{escape(title)}</h2>{remark}{''.join(content)}</section>"
+def facts(entries: Mapping[str, str]) -> str:
+    """What a page is about, in small print: name and value."""
+    each = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in entries.items())
+    return f'<dl class="facts">{"".join(each)}</dl>'
+
+
+def section(title: str, *content: str, note: str = "", defined: str = "") -> str:
+    """A framed part of a page; `note` stands above the content, `defined` (what the numbers are) below."""
+    above = f'<p class="note">{escape(note)}</p>' if note else ""
+    below = f'<p class="defined">{escape(defined)}</p>' if defined else ""
+    return f"<section><h2>{escape(title)}</h2>{above}{''.join(content)}{below}</section>"
+
+
+def folded(title: str, *content: str) -> str:
+    """What not everybody wants to see: opened by a click, without a script."""
+    return f"<details><summary>{escape(title)}</summary>{''.join(content)}</details>"
 
 
 def columns(*sections: str) -> str:

@@ -18,11 +18,10 @@ from swath.data.packed.bands import FORMATS, Kind, encode, kind_of
 from swath.data.packed.manifest import NAME, VERSION, Manifest, Origin, Part, Picture, Split, digest, read_manifest
 from swath.data.packed.origin import Made, files_of, made_from, origin_of, with_digest
 from swath.data.packed.part import ENDING, written
-from swath.data.pairs import NotHere
 from swath.data.source import Source, read_parts, supplied
+from swath.data.splits import own_splits
 from swath.errors import SwathError, unknown
 
-_USUAL = ("train", "val", "test")
 _AT_ONCE = 16  # headers and times of files are waited for, on a network disk
 _SAMPLED = 4  # pictures that tell how far the others will shrink
 # Pixels of a part: some 250 parts a split, so that every processor has its share and little is lost when it is stopped,
@@ -119,7 +118,7 @@ def plan_packing(
     old = read_manifest(out) if (out / NAME).is_file() else None
     if old and (old.card, old.classes) != (card.name, tuple(card.class_names)):
         raise SwathError(f"{out}: holds card '{old.card}' with other classes or of another name; choose another folder")
-    sources, missing = _sources(card, root, splits, layout)
+    sources, missing = own_splits(card, root, splits, layout)
     for source in sources.values():
         if isinstance(source, FolderSource) and out.resolve() == source.root.resolve():
             raise SwathError(f"{out}: is the source itself; choose another folder to pack it into")
@@ -131,32 +130,6 @@ def plan_packing(
     needed = sum(_bytes(each, [job for name, job in todo if name == each.name]) for each in plans)
     exact = all(kind.coding == "raw" for each in plans for kind in each.kinds.values())
     return Plan(card, out, plans, old, missing, todo, needed, exact)
-
-
-def _sources(
-    card: Card, root: str | Path | None, splits: Sequence[str], layout: str | None
-) -> tuple[dict[str, Source], tuple[str, ...]]:
-    """The splits that are there, and the names of those that are not."""
-    if (root is not None or not card.generator) and (card.find_root(root) / NAME).is_file():
-        raise SwathError(f"{card.find_root(root)}: is packed already; give the folder of the dataset's own files")
-    named = [card.split_info(name).name for name in splits]
-    wanted = named or [name for name in card.splits if name in _USUAL] or card.splits
-    found: dict[str, Source] = {}
-    missing: dict[str, NotHere] = {}
-    for name in wanted:
-        try:
-            source = card.open(name, root, layout=layout)
-        except NotHere as error:
-            if named:
-                raise
-            missing[name] = error
-            continue
-        if not isinstance(source, FolderSource) and not card.generator:
-            raise SwathError(f"{root}: holds shards; give the folder of the dataset's own files")
-        found[name] = source
-    if not found:
-        raise next(iter(missing.values()))
-    return found, tuple(missing)
 
 
 def _plan_split(name: str, source: Source, packing: str, out: Path, old: Split | None, told: Told) -> SplitPlan:

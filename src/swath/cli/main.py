@@ -78,6 +78,7 @@ def overview() -> str:
             "",
             "examples:",
             "  swath demo                                  the whole way on synthetic streets, two minutes",
+            "  swath check my.yaml --report check.html     what is wrong with a dataset",
             "  swath train streets                         only the training; nothing to download",
             "  swath evaluate runs/streets/best.safetensors",
             "  swath predict runs/streets/best.safetensors picture.jpg --out out",

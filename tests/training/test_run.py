@@ -107,7 +107,7 @@ def test_a_run_is_not_overwritten_by_accident(shapes: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ([("loss", ["dice"])], "unknown loss 'dice'"),
+        ([("loss", ["dise"])], "unknown loss 'dise'"),
         ([("network", ["contextnet15"])], "unknown network 'contextnet15'; did you mean"),
         ([("network_options.aux_head", ["true"])], "unknown option of contextnet14_160 'aux_head'"),
         ([("data.card", ["cityscape"])], "unknown card 'cityscape'; did you mean 'cityscapes'"),
@@ -144,7 +144,7 @@ def test_a_loss_that_is_no_number_stops_before_the_step_and_names_the_pictures(s
     with pytest.raises(SwathError) as error:
         train(shapes, run, ("lr", ["1e30"]), ("clip", ["none"]), ("checkpoint_iterations", ["1"]))
     assert "the loss of iteration 2 is nan; stopped before the optimiser's step" in str(error.value)
-    named = str(error.value).split("Pictures of the batch: ")[1].split(". Look")[0].split(", ")
+    named = str(error.value).split("Pictures of the batch: ")[1].split(". `swath")[0].split(", ")
     assert len(named) == 4 and all(Path(shapes / f"train/images/{name}.png").exists() for name in named)
     state, _ = checkpoint.newest_checkpoint(run / "checkpoints")
     assert state is not None and state["position"]["total"] == 1, "the state after the bad step was never saved"

@@ -61,6 +61,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (width, height) if _orientation(header) in _TURNED else (height, width)
 
 
+def decoded_size(data: bytes, name: str | Path) -> tuple[int, int]:
+    """(height, width) of what `decode_image` would give, from the header alone; `name` is for complaints."""
+    header = _header(name, io.BytesIO(data))
+    return (header.width, header.height) if _orientation(header) in _TURNED else (header.height, header.width)
+
+
 def is_turned(path: str | Path) -> bool:
     """Whether the picture's EXIF orientation swaps height and width."""
     with _header(Path(path), Path(path)) as header:

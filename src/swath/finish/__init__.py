@@ -1,7 +1,8 @@
-"""Logits at the network's stride -> a label a pixel, without ever holding full-size logits."""
+"""Logits at the network's stride -> a label a pixel, and how sure it is, without ever holding full-size logits."""
 
 from __future__ import annotations
 
-from swath.finish.labels import labels, reference_labels
+from swath.finish.confidence import Confident, confident
+from swath.finish.labels import labels, reference_labels, way
 
-__all__ = ["labels", "reference_labels"]
+__all__ = ["Confident", "confident", "labels", "reference_labels", "way"]

@@ -1,4 +1,4 @@
-"""`swath predict`: pictures to label maps."""
+"""`swath predict`: pictures, videos and streams to label maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swath.cli import options
+from swath.cli import options, predict_video
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -15,35 +15,60 @@ if TYPE_CHECKING:
 
     from swath.inference.inputs import Job
 
-HELP = "segment pictures, folders and patterns into label maps and overlays"
+HELP = "segment pictures, videos, cameras and streams into label maps"
 EXAMPLES = """
   swath predict best.safetensors street.jpg --out out          out/street.png, out/street_overlay.jpg
   swath predict best.safetensors photos/ --out out             the tree of the folder is kept
   swath predict model.onnx 'photos/**/*.png' --out out --write labels
   swath predict best.safetensors photos/ --out out --write labels,overlay,color --alpha 0.7
+  swath predict best.safetensors street.mp4 --out seen.mp4     every frame, at its own time
+  swath predict best.safetensors street.mp4 --out out --write overlay,labels --smooth 0.5
+  swath predict best.safetensors 0 --display                   the first camera, in a window
+  swath predict best.safetensors rtsp://camera/stream --out seen.mp4 --jsonl shares.jsonl --deadline 100
+  swath predict best.safetensors - --jsonl -                   from a pipe (MJPEG, PNG, y4m...) to lines
 """
 KINDS = ("labels", "overlay", "color")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", help=".safetensors, or an exported .onnx, .pt2, .pt")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture, folder or pattern such as 'a/**/*.jpg'")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="pictures, folders, patterns such as 'a/**/*.jpg'; or one video, camera (0), rtsp://... or - (a pipe)",
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for the results; for a video also a file such as seen.mp4")
     parser.add_argument(
         "--write",
         type=options.words("--write", KINDS),
-        default=list(KINDS[:2]),
         metavar="WHAT",
-        help="labels (palette PNG of class numbers), overlay, color; with commas (default: labels,overlay)",
+        help="labels (palette PNG of class numbers), overlay, color; with commas (default: labels,overlay; "
+        "of videos: overlay)",
     )
     parser.add_argument(
         "--alpha", type=options.share("--alpha"), default=0.5, help="strength of the overlay, 0 to 1 (default: 0.5)"
     )
     options.add_views(parser)
+    predict_video.add_arguments(parser)
     options.add_engine(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from swath.inference.streams.names import is_stream
+
+    streams = [name for name in arguments.inputs if is_stream(name)]
+    if streams and len(arguments.inputs) > 1:
+        raise SwathError(f"{streams[0]}: videos and streams are segmented one at a time; name it alone")
+    if streams:
+        return predict_video.run(arguments)
+    predict_video.refuse(arguments)
+    if not arguments.out:
+        raise SwathError("--out DIR is needed: the folder for the results; `swath predict --help` shows how")
+    return _pictures(arguments)
+
+
+def _pictures(arguments: argparse.Namespace) -> int:
     import sys
 
     from swath.files import make_folder
@@ -52,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.inference.predict import predict
 
     out = Path(arguments.out)
-    jobs = plan(arguments.inputs, out, arguments.write)
+    write = arguments.write or list(KINDS[:2])
+    jobs = plan(arguments.inputs, out, write)
     options.set_threads(arguments.threads)
     segmenter = Segmenter(arguments.weights, arguments.device, views=options.views(arguments))
     make_folder(out)
@@ -63,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.done:
         each = 1000 * summary.seconds / len(jobs)
         print(
-            f"{summary.done} of {len(jobs)} pictures -> {out} ({', '.join(arguments.write)}), {each:.0f} ms a picture"
+            f"{summary.done} of {len(jobs)} pictures -> {out} ({', '.join(write)}), {each:.0f} ms a picture"
         )
     if not summary.failed:
         return 0

@@ -134,14 +134,3 @@ def _total(pieces: Sequence[Piece], start: int, stop: int, width: int, logits: b
             part = total[:, :, top - start : bottom - start, columns.start : columns.stop]
             part.addcmul_(scores if logits else scores.softmax(1), share)
     return total
-
-
-def confidence(logits: Tensor, size: tuple[int, int], align_corners: bool, padded: tuple[int, int]) -> Tensor:
-    """The softmax probability of the best class, N x H x W, of logits that stand for a picture padded to `padded`."""
-    axes = [
-        Axis.of(side, logits=have, padded=whole, align_corners=align_corners, device=logits.device)
-        for side, have, whole in zip(size, logits.shape[2:], padded)
-    ]
-    found = blend([[Piece(logits, *axes)]], size, logits=True, confidence=True).confidence
-    assert found is not None
-    return found

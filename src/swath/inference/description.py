@@ -83,4 +83,5 @@ def _fresh_meta(network: Network) -> WeightsMeta:
         classes=[f"class {index}" for index in range(network.num_classes)],
         colors=default_colors(network.num_classes),
         preprocesses={name: each.as_dict() for name, each in network.preprocesses.items()},
+        quantised=network.quantised,
     )

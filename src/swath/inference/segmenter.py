@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from swath import finish
 from swath.errors import SwathError
-from swath.inference.blend import Axis, Blended, Piece, blend, confidence
+from swath.inference.blend import Axis, Blended, Piece, blend
 from swath.inference.description import Description
 from swath.inference.runtimes import Runtime, open_runtime
 from swath.inference.segmentation import Segmentation
@@ -23,6 +23,8 @@ from swath.networks import Network
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from swath.inference.streams import Source
 
 Array = npt.NDArray[np.uint8]
 
@@ -122,8 +124,9 @@ class Segmenter:
     @torch.inference_mode()
     def _answer(self, pixels: Tensor, sure: bool) -> Blended:
         """What all the others come down to."""
-        if self.views.plain or not self.gives_logits:
-            return self._plain(pixels, sure)
+        if not self.views.several:
+            ready = self.prepare(pixels)
+            return self.finish(self.runtime.run(ready), ready, (pixels.shape[1], pixels.shape[2]), sure)
         height, width = pixels.shape[1:3]
         views = [
             self._pieces(pixels, size, mirrored)
@@ -132,21 +135,54 @@ class Segmenter:
         ]
         return blend(views, (height, width), logits=self.views.average == "logits", confidence=sure)
 
-    def _plain(self, pixels: Tensor, sure: bool) -> Blended:
-        """One look at the picture, the fast finish."""
-        height, width = pixels.shape[1:3]
-        (size,) = self.views.sizes(height, width)
-        padded = self.pad(shown(pixels, size))
-        answer, corners = self.runtime.run(padded), self.description.align_corners
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """Pixels N x H x W x C as the runtime takes them when they are seen once: of that view's size, and padded."""
+        (size,) = self.views.sizes(pixels.shape[1], pixels.shape[2])
+        return self.pad(shown(pixels, size))
+
+    @torch.inference_mode()
+    def finish(self, answer: Tensor, ready: Tensor, size: Size, sure: bool = False) -> Blended:
+        """From the runtime's answer to `ready` to the labels of the pictures, whose size was (height, width)."""
+        height, width = size
+        corners = self.description.align_corners
+        (seen,) = self.views.sizes(height, width)
         if not self.gives_logits:
-            labels = answer[:, : size[0], : size[1]]
-            if size != (height, width):  # of labels there is none in between: each pixel takes the nearest
-                enlarged = torch.nn.functional.interpolate(labels[:, None], (height, width), mode="nearest-exact")
+            labels = answer[:, : seen[0], : seen[1]]
+            if seen != size:  # of labels there is none in between: each pixel takes the nearest
+                enlarged = torch.nn.functional.interpolate(labels[:, None], size, mode="nearest-exact")
                 labels = enlarged[:, 0]
             return Blended(labels, None)
-        whole = (padded.shape[1], padded.shape[2])
-        labels = finish.labels(answer, whole, corners)[:, :height, :width]
-        return Blended(labels, confidence(answer, (height, width), corners, whole) if sure else None)
+        whole = (ready.shape[1], ready.shape[2])
+        if seen == size:
+            if not sure:
+                return Blended(finish.labels(answer, whole, corners)[:, :height, :width], None)
+            labels, sureness, _ = (each[:, :height, :width] for each in finish.confident(answer, whole, corners))
+            return Blended(labels, sureness)
+        if seen == whole and not corners and not sure:  # nothing to cut off: from the logits straight to the picture
+            return Blended(finish.labels(answer, size), None)
+        rows, columns = (
+            Axis.of(
+                size[axis],
+                logits=answer.shape[2 + axis],
+                shown=seen[axis],
+                padded=whole[axis],
+                align_corners=corners,
+                device=answer.device,
+            )
+            for axis in (0, 1)
+        )
+        return blend([[Piece(answer, rows, columns)]], size, logits=True, confidence=sure)
+
+    def video(self, source: str | Path | int | Source, *, smooth: float = 0.0) -> Iterator[tuple[float, Segmentation]]:
+        """Times in seconds and results of a video file, a camera (its number), an address or `-`, a frame after the
+        other; reading, the network and your own work overlap. `smooth` is the share kept of earlier frames' logits."""
+        from swath.inference.streams import Budget, Pipeline, network_stages, open_source
+
+        stages = network_stages(self, smooth)
+        opened = open_source(source) if isinstance(source, (str, Path, int)) else source
+        for work in Pipeline(opened, stages, Budget()):
+            assert work.result is not None
+            yield work.frame.time, work.result
 
     def _pieces(self, pixels: Tensor, size: Size, mirrored: bool) -> list[Piece]:
         """What the network answers to one view of the pictures."""

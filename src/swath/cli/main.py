@@ -28,6 +28,7 @@ COMMANDS = (
     "evaluate",
     "submit",
     "predict",
+    "serve",
     "benchmark",
     "export",
     "import",

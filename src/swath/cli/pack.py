@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from swath.data.packed import Plan
     from swath.data.shards import Plan as ShardPlan
 
-HELP = "write a dataset anew: decoded, for quick crops, or as shards for a web server or an object store"
+HELP = "write a dataset anew: decoded for quick crops, or as shards"
 EXAMPLES = """
   swath pack cityscapes --root ~/cityscapes --out /fast/cityscapes
   swath train contextnet14-cityscapes --data.root /fast/cityscapes     then, with the same card
   swath pack my.yaml --out packed --split train                        only one split
   swath pack mapillary --root ~/mapillary --out /fast/mapillary --format jpeg
-  swath pack cityscapes --root ~/cityscapes --out shards --to shards   copy it to a server, then
-  swath train contextnet14-cityscapes --data.root https://host/shards  train from there
+  swath pack cityscapes --root ~/cityscapes --out shards --to shards     copy it to a server, then
+  swath train contextnet14-cityscapes --data.root https://host/shards    train from there
   swath pack --verify /fast/cityscapes                                 look at every checksum
 Stopped, or the dataset has changed? The same command goes on, and packs only what is missing or has changed.
 """

@@ -50,6 +50,9 @@ def test_recipes_lists_and_shows(capsys: pytest.CaptureFixture[str], monkeypatch
     shown = capsys.readouterr().out
     for word in ("streets", "contextnet14-cityscapes", "1000 epochs", "65.9"):
         assert word in shown
+    assert main(["recipes", "*-camvid*"]) == 0
+    shown = capsys.readouterr().out
+    assert "csfcn on cityscapes + camvid, 480 + 968 epochs: 81.0 mIoU on test" in shown and "streets" not in shown
     assert main(["recipes", "contextnet14-bdd100k"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["stages"][0]["lr"] == 3e-3
 

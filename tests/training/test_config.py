@@ -151,7 +151,7 @@ def test_the_settings_of_the_contextnet_recipes() -> None:
         assert (stage.schedule, stage.warmup, stage.floor) == ("cosine", 1000, 1e-3)
         assert (stage.loss, stage.loss_options) == ("ohem", {"threshold": 0.7, "min_share": 0.05})
         assert (stage.window.scale, stage.window.flip, stage.window.jitter) == ((0.5, 2.0), 0.5, 0.5)
-        assert stage.window.hue == pytest.approx(20 / 180, abs=1e-3)
+        assert (stage.window.hue, stage.window.hsv) == (0, (20, 30, 20))
         assert stage.window.size == ((352, 480) if card == "camvid" else (512, 768))
 
 

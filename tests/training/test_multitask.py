@@ -103,6 +103,9 @@ class Blocks:
     def __len__(self) -> int:
         return 1
 
+    def size(self, index: int) -> tuple[int, int]:
+        return self.k.shape
+
     def image(self, index: int) -> np.ndarray:
         return np.repeat(self.k[..., None] * 20, 3, 2)
 

@@ -118,6 +118,8 @@ def test_the_network_takes_the_settings(name: str, roots: dict[str, Path], shape
     recipe = load_recipe(name, prepared(name, roots, shapes))
     if any(stage.prune for stage in recipe.stages):
         pytest.importorskip("torch_pruning")
+    if any(stage.quantise for stage in recipe.stages):
+        pytest.importorskip("torchao")
     check_stages(recipe, open_stages(recipe))
     assert recipe.title and (recipe.reference or name == "own" or name.startswith("streets"))
     assert recipe.name == name
@@ -129,6 +131,8 @@ def test_shortened(name: str, roots: dict[str, Path], shapes: Path, tmp_path: Pa
     recipe = load_recipe(name, keys)
     if any(stage.prune for stage in recipe.stages):
         pytest.importorskip("torch_pruning")
+    if any(stage.quantise for stage in recipe.stages):
+        pytest.importorskip("torchao")
     train = open_stages(recipe)[-1][0]
     if recipe.network in LIGHTER:
         keys.append(("network", [LIGHTER[recipe.network]]))

@@ -43,7 +43,7 @@ def test_keys_of_the_description_are_frozen(path: Path) -> None:
     assert list(metadata) == ["swath"]
     assert sorted(json.loads(metadata["swath"])) == [
         "arguments", "aux", "categories", "classes", "colors", "dataset", "format", "network", "notes",
-        "preprocesses", "recipe", "score", "swath",
+        "preprocesses", "quantised", "recipe", "score", "swath",
     ]  # fmt: skip
     assert sorted(json.loads(metadata["swath"])["preprocesses"]["image"]) == [
         "mean", "multiple", "order", "scale", "std",

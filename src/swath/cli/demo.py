@@ -37,7 +37,7 @@ def _print(result: DemoResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from swath.cli.evaluate import percent
+    from swath.evaluation.tables import percent
 
     height, width = result.size
     summary = Table(box=box.SIMPLE_HEAD)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from swath.deploy import Report
     from swath.networks import Network
 
-HELP = "turn weights into an ONNX, TorchScript or .pt2 file, or a web page, that answers the same"
+HELP = "turn weights into an ONNX, TorchScript or .pt2 file, or a web page"
 EXAMPLES = """
   swath export best.safetensors --to onnx                       best.onnx: uint8 pixels in, logits out
   swath export best.safetensors --to onnx --finish inside       uint8 pixels in, uint8 labels out

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from swath.deploy.graph import exportable
-from swath.deploy.verify import MAX_WRONG, Report, compare, hostile, real
+from swath.deploy.verify import Report, compare, hostile, real
 from swath.errors import SwathError, unknown
 from swath.files import atomic_path
 from swath.inference import Segmenter
@@ -38,6 +38,10 @@ def export(
         raise unknown("export format", to, FORMATS)
     if finish not in ("outside", "inside"):
         raise unknown("finish", finish, ("outside", "inside"))
+    if network.quantised and to in ("pt2", "torchscript"):  # they would need torchao where they are read, or more
+        raise SwathError(
+            f"{network.name} computes with 8 bits ({network.quantised}), which --to {to} cannot hold; --to onnx can"
+        )
     if path.suffix != FORMATS[to]:
         raise SwathError(f"{path}: a file of {to} ends in {FORMATS[to]}; name it {path.with_suffix(FORMATS[to]).name}")
     module, description, example = exportable(network, finish)
@@ -57,6 +61,6 @@ def _refusal(report: Report) -> str:
     error = "" if bad.error is None else f", logits by {bad.error:.1e} of the largest"
     return (
         f"{report.path}: was not written: on '{bad.name}' ({bad.size[1]}x{bad.size[0]}) {bad.wrong} of {bad.pixels} "
-        f"pixels differ from the original ({MAX_WRONG:.2%} may){error}; "
+        f"pixels differ from the original ({bad.limits.wrong:.2%} may){error}; "
         "try another format, and please report the network with this line"
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from swath.inference.description import Description, Finish
 from swath.inference.runtimes.torch import PixelsIn
 from swath.networks import Network, fuse
+from swath.quantise import Quantised
 
 
 class LabelsOut(nn.Module):
@@ -44,7 +45,8 @@ class LabelsOut(nn.Module):
 def exportable(network: Network, finish: Finish) -> tuple[nn.Module, Description, Tensor]:
     """The module to export, its batch norms folded, on the CPU in eval mode; what its file will say of itself; and
     pixels to trace it with."""
-    fused = fuse(copy.deepcopy(network).drop_aux().cpu())
+    fused = copy.deepcopy(network).drop_aux().cpu()
+    fused = fused.converted() if isinstance(fused, Quantised) else fuse(fused)
     description = replace(Description.of(network), finish=finish)
     module: nn.Module = PixelsIn(fused)
     if finish == "inside":

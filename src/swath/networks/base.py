@@ -30,6 +30,7 @@ class Network(nn.Module):
     min_size: tuple[int, int] = (1, 1)  # the smallest height and width that work
     deepest: int = 32  # stride of the coarsest map; tracers need larger pictures, they take a side of 1 for a constant
     align_corners: bool = False  # how logits are enlarged
+    quantised: str = ""  # the scheme of a network that computes with 8 bits (swath.quantise)
 
     def __init__(self, *, num_classes: int, in_channels: int = 3):
         super().__init__()

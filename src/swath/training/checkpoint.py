@@ -14,7 +14,7 @@ import torch
 from swath.errors import SwathError
 from swath.files import atomic_write
 
-FORMAT = 2
+FORMAT = 3
 KEPT = 2
 _SEAL = 32  # bytes of SHA-256 at the end of the file, after what torch.load reads
 
@@ -98,8 +98,9 @@ def restore_random_states(state: State) -> None:
     random.setstate((version, tuple(python), python_gauss))
 
 
-def seed_everything(seed: int) -> None:
-    """Start all of them from one number."""
+def seed_everything(*numbers: int) -> None:
+    """Start all of them from one number, or from several."""
+    seed = numbers[0] if len(numbers) == 1 else int(np.random.SeedSequence(numbers).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from swath.data import Source
 from swath.data.source import read_parts
 from swath.errors import SwathError
+from swath.evaluation.processes import joined_up, sum_over_processes
 from swath.evaluation.tasks import TRUTHS, classes_of
 from swath.training.config import Stage, Task
 
@@ -59,13 +61,17 @@ def class_weights(stage: Stage | Task, source: Source, task: str = "segmentation
 
 
 def count(source: Source, task: str = "segmentation") -> tuple[Counts, Counts]:
-    """Pixels of each class over the whole truth of a task, and pictures in which it occurs."""
+    """Pixels of each class over the whole truth of a task, and pictures in which it occurs. Several processes share the
+    pictures."""
     pixels, pictures = np.zeros(256, np.int64), np.zeros(256, np.int64)
     truth = TRUTHS[task]
-    for index in range(len(source)):
+    rank, world = (dist.get_rank(), dist.get_world_size()) if joined_up() else (0, 1)
+    for index in range(rank, len(source), world):
         here = np.bincount(read_parts(source, index, [truth])[truth].ravel(), minlength=256)
         pixels += here
         pictures += here > 0
+    if world > 1:
+        sum_over_processes(pixels, pictures)
     classes = len(classes_of(task, source.card))
     return pixels[:classes], pictures[:classes]
 

@@ -15,6 +15,25 @@ ClassWeights = Literal["none", "log", "median", "inverse"] | list[float]
 
 
 @dataclass(kw_only=True, slots=True)
+class Mix:
+    """Pictures that others made, in place of a share of the training split's: a generator's, made from label maps of
+    that split and called after them, or those of another card or root with the same classes."""
+
+    share: float  # of the pictures that are shown
+    pictures: str | None = None  # a folder of pictures whose labels are the training split's
+    card: str | None = None  # or a card with labels of its own; none: the same
+    root: str | None = None
+    layout: str | None = None
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise SwathError(f"share is {self.share}, it must lie between 0 and 1")
+        if self.pictures is not None and (self.card is not None or self.root is not None):
+            raise SwathError("pictures have the training split's labels, a card or root its own; give one of the two")
+
+
+@dataclass(kw_only=True, slots=True)
 class Data:
     """Which pictures: a card, its folder, and the splits to learn from and to be measured on."""
 
@@ -25,8 +44,13 @@ class Data:
     val: str = "val"
     train_options: dict[str, Any] = field(default_factory=dict)  # of a generator: count, size, seed
     val_options: dict[str, Any] = field(default_factory=dict)
+    mix: list[Mix] = field(default_factory=list)  # what others made, shown among the pictures of the training split
     cache: bool = False  # hold all decoded pictures in memory
     workers: int | None = None  # processes that cut windows; none: chosen from the machine
+
+    def __post_init__(self) -> None:
+        if sum(mix.share for mix in self.mix) >= 1:
+            raise SwathError("the shares of mix leave nothing of the training split; together they must be below 1")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -35,10 +59,13 @@ class Validation:
 
     epochs: int = 1
     iterations: int | None = None  # counts instead of epochs
+    size: tuple[int, int] | None = None  # pictures are shown at this size; none: as large as they are
     patience: int | None = None  # end the stage after so many validations without a better mIoU
 
     def __post_init__(self) -> None:
         _at_least(1, epochs=self.epochs, iterations=self.iterations, patience=self.patience)
+        if self.size is not None and min(self.size) < 1:
+            raise SwathError(f"size {list(self.size)} must be at least 1 x 1")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,6 +100,21 @@ class Distill:
 
 
 @dataclass(kw_only=True, slots=True)
+class Quantise:
+    """Quantisation-aware training: weights and activations pass through 8 bits, and the network learns to live with it.
+
+    The stage's result computes so too, and is scored so. Auxiliary heads take no part in it.
+    """
+
+    scheme: Literal["int8", "power2", "power2-per-channel"]
+    norms: float = 0.4  # the share of the stage after which batch norms keep their statistics
+    ranges: float = 0.6  # and the ranges of activations stay as they are
+
+    def __post_init__(self) -> None:
+        _between(0, 1, norms=self.norms, ranges=self.ranges)
+
+
+@dataclass(kw_only=True, slots=True)
 class Part:
     """What is particular to the parameters of one part of the network; none: as in the rest of the stage."""
 
@@ -91,10 +133,13 @@ class Stage:
     name: str = "train"
     epochs: int | None = None
     iterations: int | None = None  # instead of epochs
-    batch: int = 8
+    batch: int = 8  # pictures that the optimiser sees at once, in all processes together
+    accumulate: int = 1  # parts in which a process takes its share of them one after the other, where memory is short
     window: WindowSpec
+    data: Data | None = None  # none: the run's; another card is how one pre-trains
     init: str | None = None  # weights (.safetensors) of the same network to start the stage from
     prune: dict[str, Any] = field(default_factory=dict)  # options of the narrower network to go on with: {width: 1.5}
+    quantise: Quantise | None = None  # train what will run with 8 bits
     freeze: list[str] = field(default_factory=list)  # parts that stay as they are, e.g. context or context.0
 
     optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -141,7 +186,7 @@ class Stage:
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.iterations is None):
             raise SwathError("a stage needs either epochs or iterations; give one of them (and none for the other)")
-        _at_least(1, epochs=self.epochs, iterations=self.iterations, batch=self.batch)
+        _at_least(1, epochs=self.epochs, iterations=self.iterations, batch=self.batch, accumulate=self.accumulate)
         _at_least(0, warmup=self.warmup, lr=self.lr, weight_decay=self.weight_decay, clip=self.clip, power=self.power)
         _between(0, 1, momentum=self.momentum, ema=self.ema, peak=self.peak, floor=self.floor)
         _between(0, 1, warmup_from=self.warmup_from)
@@ -155,6 +200,13 @@ class Stage:
             raise SwathError("schedules steps, sgdr and cyclical need a period (in epochs), the others have none")
         if cycles and tuple(self.span) != (0, 1):
             raise SwathError(f"span is for schedules that end with the stage; {self.schedule} goes by its period")
+        if self.quantise:
+            whole = {"freeze": self.freeze, "parts": self.parts, "swa": self.swa is not None, "compile": self.compile}
+            for key, given in {**whole, "amp": self.amp}.items():
+                if given:
+                    raise SwathError(
+                        f"{key} does not go with quantise, which trains a network whole and in float32; leave it out"
+                    )
         if self.ema is not None and self.swa is not None:
             raise SwathError("ema and swa are two averages of the weights, of which one is measured; take one")
         if not 0 <= self.span[0] < self.span[1] <= 1:
@@ -200,6 +252,15 @@ class Recipe:
             raise SwathError(f"name '{self.name}' cannot name a folder; use letters, digits, - and _")
         _at_least(1, threads=self.threads, log_every=self.log_every, checkpoint_iterations=self.checkpoint_iterations)
         _at_least(0, seed=self.seed, samples=self.samples, checkpoint_minutes=self.checkpoint_minutes)
+
+    def data_of(self, stage: int) -> Data:
+        """The data of a stage (-1: of the last)."""
+        own = self.stages[stage].data
+        return self.data if own is None else own
+
+    def all_data(self) -> list[Data]:
+        """The run's own, and those of stages that have others."""
+        return [self.data, *(stage.data for stage in self.stages if stage.data is not None)]
 
 
 def _check_class_weights(weights: ClassWeights, share: float) -> None:

@@ -10,10 +10,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 
 class Display:
-    """Lines go to the screen and to the run's log.txt; the bar stays below them."""
+    """Lines go to the screen and to the run's log.txt; the bar stays below them. Without a log nothing is shown."""
 
-    def __init__(self, log: Path, console: Console | None = None):
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, log: Path | None, console: Console | None = None):
+        self.console = console or Console(highlight=False, soft_wrap=True, quiet=log is None)
         self.log = log
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -21,6 +21,8 @@ class Display:
 
     def line(self, text: str) -> None:
         """Print a line, and keep it."""
+        if not self.log:
+            return
         self.console.print(text, markup=False)
         with self.log.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -29,7 +31,7 @@ class Display:
         """Begin to count a stage."""
         self.stop()
         self.pace = Pace(done, total)
-        if self.console.is_terminal:
+        if self.log and self.console.is_terminal:
             text = TextColumn("{task.description}  {task.fields[detail]}")  # fits into 80 columns
             self._progress = Progress(BarColumn(10), text, console=self.console, transient=True)
             self._task = self._progress.add_task("", total=total, completed=done, detail="")

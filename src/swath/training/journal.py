@@ -20,7 +20,8 @@ Row = list[Any]  # numbers, a stage's name, None for what is absent
 
 
 class Journal:
-    """`steps` are points of the loss curve (steps.csv), `scores` one row a validation (metrics.csv)."""
+    """`steps` are points of the loss curve (steps.csv), `scores` one row a validation (metrics.csv). The classes are
+    those of all stages."""
 
     def __init__(self, folder: Path, class_names: list[str], more: Sequence[str] = ()):
         self.folder = folder
@@ -58,7 +59,8 @@ class Journal:
         more: Mapping[str, float | None],
     ) -> None:
         """The outcome of one validation; `loss` is the mean of the training loss since the last one."""
-        numbers = [scores.miou, scores.pixel_accuracy, scores.mean_accuracy, *scores.class_iou]
+        classes = dict(zip(scores.class_names, scores.class_iou))  # of a stage; others may have other classes
+        numbers = [scores.miou, scores.pixel_accuracy, scores.mean_accuracy, *map(classes.get, self.class_names)]
         numbers += [more[name] for name in self.more]
         self.scores.append([stage, epoch, step, lr, loss, *numbers])
         if self.board:

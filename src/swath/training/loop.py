@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from swath.data import Source
+from swath.data.resized import Resized
 from swath.errors import SwathError
 from swath.evaluation import Scores, TaskScores, evaluate, evaluate_tasks
 from swath.evaluation.tasks import NUMBERS, in_words, numbers
+from swath.inference import Segmenter
+from swath.inference.views import Views
+from swath.networks import Network
 from swath.networks.pruning import prune_to
+from swath.training.carry import carry_over, in_short, of_classes
 from swath.training.checkpoint import State, random_states, restore_random_states, save_checkpoint, seed_everything
 from swath.training.config import Recipe, Stage
 from swath.training.display import Display
+from swath.training.distributed import ALONE, Agreement, Processes
 from swath.training.guards import Finite, NotFinite, Stop, Stopped
 from swath.training.journal import Journal
-from swath.training.replay import Replayed, write_replay
+from swath.training.optimisers import norms
+from swath.training.postmortem import explain
+from swath.training.quantised import summary
+from swath.training.replay import Replayed
 from swath.training.report import write_report
 from swath.training.samples import show_samples
 from swath.training.stage import StageRun, load_initial
@@ -41,8 +50,7 @@ class Position:
     best: float = -1.0  # mIoU in this stage
     best_total: int = 0  # and when that was
     stale: int = 0  # validations since then
-    loss_sum: float = 0.0  # since the last point of the loss curve
-    loss_count: int = 0
+    loss_count: int = 0  # since the last point of the loss curve
     span_sum: float = 0.0  # since the last validation
     span_count: int = 0
 
@@ -50,19 +58,29 @@ class Position:
 class Trainer:
     """Trains a resolved recipe in its run folder, from the beginning or from the state of a checkpoint."""
 
-    def __init__(self, recipe: Recipe, folder: Path, train: Source, val: Source, display: Display):
-        self.recipe, self.folder, self.train_source, self.val_source = recipe, folder, train, val
-        self.display = display
-        self.device = torch.device(recipe.device)
-        self.card = train.card
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        sources: Sequence[tuple[Source, Source]],
+        display: Display,
+        processes: Processes = ALONE,
+    ):
+        self.recipe, self.folder, self.sources = recipe, folder, sources  # training and validation of each stage
+        self.train_source, self.val_source = sources[0]
+        self.display, self.processes = display, processes
+        self.device = processes.device(recipe.device)
+        self.card = self.train_source.card
         seed_everything(recipe.seed)
         self.model = build_network(recipe, self.card, -1)  # as it is before the first stage
         more = [column for task in self.model.tasks for column, _, _ in NUMBERS.get(task, ())]
-        self.journal = Journal(folder, self.card.class_names, more)
+        classes = dict.fromkeys(name for train, _ in sources for name in train.card.class_names)
+        self.journal = Journal(folder, list(classes), more)
         self.position = Position()
         self.finite = Finite()
-        self.recent: deque[Replayed] = deque(maxlen=2)  # on a GPU an iteration is judged in the next one
+        self.recent: deque[Replayed] = deque()
         self.stop = Stop()
+        self.agreement = Agreement(processes)
         self.loss_sum = torch.zeros((), device=self.device)
         self._saved_at = time.monotonic()
 
@@ -71,7 +89,9 @@ class Trainer:
         if state:
             self.position = Position(**state["position"])
             self.journal.restore(state["journal"])
-        if self.recipe.tensorboard and not self.journal.open_board(self.position.total):
+        elif self.processes.several:
+            seed_everything(self.recipe.seed, 0, self.processes.rank)  # the network is built: from here on each its own
+        if self.processes.leads and self.recipe.tensorboard and not self.journal.open_board(self.position.total):
             self.display.line(
                 "no TensorBoard here: `pip install 'swath[tensorboard]'` adds it; the CSV files have it all"
             )
@@ -82,7 +102,7 @@ class Trainer:
                     try:
                         self._train_stage(run)
                     except NotFinite as error:
-                        raise self._explain(error, run) from error
+                        raise explain(error, run, self.recent, self.recipe, self.folder, self.train_source) from error
                     self._end_stage(run)
                     state = None
             finally:
@@ -92,25 +112,56 @@ class Trainer:
     def _begin_stage(self, state: State | None) -> StageRun:
         """Build the stage; from a checkpoint, take everything back as it was, the random states last."""
         stage = self.recipe.stages[self.position.stage]
+        before = self.card
+        self.train_source, self.val_source = self.sources[self.position.stage]
+        self.card = self.train_source.card
         if state:
             self.model = build_network(self.recipe, self.card, self.position.stage)
+        elif self.card.class_names != before.class_names:
+            self._change_classes()
         elif stage.prune:
             self._prune(stage)
-        run = StageRun(self.recipe, self.position.stage, self.model, self.train_source, self.device, load=not state)
+        run = StageRun(
+            self.recipe, self.position.stage, self.model, self.train_source, self.device, not state, self.processes
+        )
         if state:
             run.restore(state)
-            self.loss_sum.fill_(self.position.loss_sum)
-            restore_random_states(state["random"])
+            self._restore_own(state["processes"])
+        elif stage.quantise:
+            self.display.line(summary(run.model))
+        self.model = run.model
+        self.recent = deque(maxlen=2 * stage.accumulate)  # on a GPU an iteration is judged in the next one
         self.display.start(self.position.step, run.steps)
         return run
+
+    def _restore_own(self, states: list[State]) -> None:
+        """What is particular to each process: random states, and losses that no point of the curve has yet."""
+        if len(states) == self.processes.world:
+            mine = states[self.processes.rank]
+            self.loss_sum.fill_(mine["loss_sum"])
+            restore_random_states(mine["random"])
+            return
+        self.loss_sum.fill_(sum(each["loss_sum"] for each in states) / len(states))
+        seed_everything(self.recipe.seed, self.position.total, self.processes.rank)
+        self.display.line(
+            f"saved by {len(states)} processes, resumed by {self.processes.world}: random numbers begin anew"
+        )
+
+    def _change_classes(self) -> None:
+        """Go on with the classes of another card: all weights but those of the last layers, which begin anew."""
+        number = self.position.stage
+        old, self.model = self.model, build_network(self.recipe, self.card, number)
+        fresh = carry_over(old.state_dict(), self.model, of_classes(self.recipe, self.card, number))
+        self.display.line(f"{self.card.name} has other classes: new weights for {in_short(fresh)}; all others go on")
 
     def _prune(self, stage: Stage) -> None:
         """Go on with a narrower network, and tell what the cut alone costs."""
         wide = self.model
+        self.processes.equalise(wide.state_dict().values())
         if stage.init:
             load_initial(wide, stage.init)
         self.model, cuts = prune_to(wide, **stage.prune)
-        before, after = (evaluate(model, self.val_source, watch=_quiet).miou or 0 for model in (wide, self.model))
+        before, after = (self._scores(model, _quiet).miou or 0 for model in (wide, self.model))
         sizes = [sum(each.numel() for each in model.parameters()) for model in (wide, self.model)]
         self.display.line(
             f"pruned {len(cuts)} groups of channels: {sizes[0]:,} parameters -> {sizes[1]:,}, "
@@ -120,37 +171,45 @@ class Trainer:
     def _train_stage(self, run: StageRun) -> None:
         at = self.position
         batches = run.stream.batches(at.step, run.steps)
+        first = self.processes.several
         while True:
             if run.validates_at(at.step) and at.validated != at.total:
                 self._validate(run)
             if at.step >= run.steps or self._gave_up(run):
                 break
             began = time.perf_counter()
-            batch = next(batches)
+            parts = [next(batches) for _ in range(run.config.accumulate)]
             waited = time.perf_counter() - began
-            self._step(run, batch)
-            self.display.pace.step(waited, time.perf_counter() - began, len(batch["index"]))
+            if first:
+                run.settle_exchange(parts[0], at.step)
+                first = False
+            self._step(run, parts)
+            self.display.pace.step(waited, time.perf_counter() - began, run.config.batch)
             if at.step % self.recipe.log_every == 0:
                 self._log_loss(run)
             self._show(run)
-            if self.stop.signal:
-                self._leave(run)
-            if self._checkpoint_due():
+            signal, due = self.agreement.reach(self.stop.signal, self._minutes_are_over())
+            if signal:
+                self._leave(run, signal)
+            every = self.recipe.checkpoint_iterations
+            if due or (every is not None and at.total % every == 0):
                 self._save(run)
 
-    def _step(self, run: StageRun, batch: Batch) -> None:
+    def _step(self, run: StageRun, parts: Sequence[Batch]) -> None:
         """One iteration. Nothing in here waits for the device."""
         at = self.position
         run.optimiser.set_rate(run.factor(at.step))
-        self.recent.append(Replayed(at.total + 1, at.step, batch, random_states()))
-        loss = run.loss(run.on_device(batch), at.step)
         run.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+
+        def remember(part: Batch) -> None:
+            self.recent.append(Replayed(at.total + 1, at.step, part, random_states()))
+
+        loss = run.learn(parts, at.step, remember)
         self.finite.see(loss, run.gradient(), at.total + 1, run.optimiser)
         run.optimiser.step()
         if run.average:
             run.average.update(at.step)
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss
         at.loss_count += 1
         at.step += 1
         at.total += 1
@@ -160,7 +219,7 @@ class Trainer:
         at = self.position
         if not at.loss_count:
             return
-        total = self.loss_sum.item()
+        total = self.processes.mean(self.loss_sum.item())
         self.journal.add_step(
             run.config.name, run.epoch(at.step), at.total, run.rate(at.step - 1), total / at.loss_count
         )
@@ -175,6 +234,8 @@ class Trainer:
         self._log_loss(run)
         if isinstance(run.average, SnapshotAverage):
             run.average.refresh(run.inputs(run.on_device(batch)) for batch in run.stream.batches(0, run.refreshing))
+            self.processes.average_statistics(norms(run.learned))
+        self.processes.equalise(run.learned.state_dict().values())
         scores, more = self._measure(run)
         run.train_mode()
         miou = scores.miou if scores.miou is not None else 0.0
@@ -195,19 +256,37 @@ class Trainer:
     def _measure(self, run: StageRun) -> tuple[Scores, dict[str, float | None]]:
         """The scores of the segmentation, by which the best weights are chosen, and the numbers of other tasks."""
 
+        everyone = len(self.val_source) // self.processes.world  # pictures that every process has at least
+
         def watch(done: int, total: int, _: object = None) -> None:
             self.display.show("validating", self.position.step, f"{done} of {total} pictures")
-            if self.stop.signal:
-                self._leave(run)
+            signal, _ = self.agreement.reach(self.stop.signal, False) if done <= everyone else (None, False)
+            if signal:
+                self._leave(run, signal)
 
         if not has_more(self.model):
-            return evaluate(run.measured, self.val_source, watch=watch), {}
-        scores: TaskScores = evaluate_tasks(run.measured, self.val_source, watch=watch)
+            return self._scores(run.measured, watch), {}
+        scores: TaskScores = evaluate_tasks(run.measured, self._shown(), watch=watch, shard=self.processes.shard)
         main = scores["segmentation"]
         assert isinstance(main, Scores)
         return main, numbers(scores)
 
+    def _scores(self, model: Network, watch: Callable[..., None]) -> Scores:
+        """Of all pictures, whichever process looks at them."""
+        size = self.recipe.validation.size
+        views = Views(size=size) if size else None
+        segmenter = Segmenter(model.eval(), optimise=False, views=views)  # scored at the labels' own size
+        if not self.processes.several:
+            return evaluate(segmenter, self.val_source, watch=watch)
+        return evaluate(segmenter, self.val_source, watch=watch, shard=self.processes.shard)
+
+    def _shown(self) -> Source:
+        """The validation split at the size at which it is shown to the network."""
+        size = self.recipe.validation.size
+        return Resized(self.val_source, size) if size else self.val_source
+
     def _end_stage(self, run: StageRun) -> None:
+        run.close()
         if self._gave_up(run):
             self.display.line(f"no better mIoU in {self.position.stale} validations: the stage ends early")
         at = self.position
@@ -219,34 +298,36 @@ class Trainer:
         patience = run.validation.patience
         return patience is not None and self.position.stale >= patience
 
-    def _checkpoint_due(self) -> bool:
-        every = self.recipe.checkpoint_iterations
-        minutes = (time.monotonic() - self._saved_at) / 60
-        return (every is not None and self.position.total % every == 0) or minutes >= self.recipe.checkpoint_minutes
+    def _minutes_are_over(self) -> bool:
+        return (time.monotonic() - self._saved_at) / 60 >= self.recipe.checkpoint_minutes
 
     def _save(self, run: StageRun) -> None:
         """A checkpoint of everything that the rest of the run depends on."""
         self.finite.settle()
-        self.position.loss_sum = self.loss_sum.item()
+        own = {"random": random_states(), "loss_sum": self.loss_sum.item()}
         state = {
             **run.state(),
             "position": asdict(self.position),
             "journal": self.journal.state(),
-            "random": random_states(),
+            "processes": self.processes.all(own),
         }
+        if not self.processes.leads:
+            return
         try:
             save_checkpoint(self.folder / "checkpoints", self.position.total, state)
             self.journal.write()
         except SwathError as error:
-            raise SwathError(f"{error}. Then go on with: swath train --resume {self.folder}") from error
+            command = f"{self.processes.place.command} train --resume {self.folder}"
+            raise SwathError(f"{error}. Then go on with: {command}") from error
         self._saved_at = time.monotonic()
 
-    def _leave(self, run: StageRun) -> None:
+    def _leave(self, run: StageRun, signal: int) -> None:
         self._save(run)
-        assert self.stop.signal
-        raise Stopped(self.stop.signal)
+        raise Stopped(signal)
 
     def _save_weights(self, run: StageRun, name: str, scores: Scores, more: Mapping[str, float | None]) -> None:
+        if not self.processes.leads:
+            return
         classes = dict(zip(self.card.class_names, scores.class_iou))
         save_weights(
             self.folder / name,
@@ -261,7 +342,7 @@ class Trainer:
                 "pixel_accuracy": scores.pixel_accuracy,
                 "class_iou": classes,
                 **more,
-                "split": self.recipe.data.val,
+                "split": self.recipe.data_of(self.position.stage).val,
                 "iterations": self.position.total,
             },
         )
@@ -288,25 +369,15 @@ class Trainer:
         )
 
     def _report(self, run: StageRun, scores: Scores) -> None:
-        samples = show_samples(run.measured, self.val_source, self.recipe.samples)
+        if not self.processes.leads:
+            return
+        samples = show_samples(run.measured, self._shown(), self.recipe.samples)
         run.train_mode()
-        write_report(self.folder / "report.html", self.recipe, self.journal, scores, self.card, samples)
+        data = self.recipe.data_of(self.position.stage)
+        write_report(self.folder / "report.html", self.recipe, data, self.journal, scores, self.card, samples)
         if self.journal.board:
             for i, sample in enumerate(samples):
                 self.journal.board.add_image(f"sample/{i}", sample.strip(), self.position.total, dataformats="HWC")
-
-    def _explain(self, error: NotFinite, run: StageRun) -> SwathError:
-        """Keep all that the iteration depended on, and say what to do."""
-        seen = next(each for each in self.recent if each.number == error.step)
-        names = [self.train_source.name(i) for i in seen.batch["index"].tolist()]
-        file = self.folder / f"replay-{error.step:09d}.pt"
-        write_replay(file, self.recipe, run, self.position.stage, seen, names, len(self.train_source))
-        return SwathError(
-            f"{error}; stopped before the optimiser's step. Pictures of the batch: {', '.join(names)}. "
-            f"`swath replay {file}` repeats the iteration and names the first layer that goes wrong. Look at the "
-            f"pictures and their labels, or try a lower --lr, --clip 1 or --amp false; the checkpoints in "
-            f"{self.folder} are from before it"
-        )
 
 
 def _quiet(*_: object) -> None:

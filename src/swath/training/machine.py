@@ -10,8 +10,8 @@ from swath.errors import SwathError
 from swath.training.config import Recipe
 
 
-def settle(recipe: Recipe) -> None:
-    """Fill what is left open, and refuse a device that is not there."""
+def settle(recipe: Recipe, neighbours: int = 1) -> None:
+    """Fill what is left open, and refuse a device that is not there; `neighbours`: processes that share the machine."""
     if recipe.device == "auto":
         recipe.device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -21,12 +21,14 @@ def settle(recipe: Recipe) -> None:
             f"device '{recipe.device}' cannot be used ({str(error).splitlines()[0]}); try --device cpu"
         ) from error
     for stage in recipe.stages:
-        stage.amp = recipe.device != "cpu" if stage.amp is None else stage.amp
-    cores = available_cores()
+        if stage.amp is None:
+            stage.amp = recipe.device != "cpu" and stage.quantise is None
+    cores = max(1, available_cores() // neighbours)
     if recipe.threads is None:
         recipe.threads = min(cores, torch.get_num_threads())
-    if recipe.data.workers is None:
-        recipe.data.workers = default_workers(recipe.device, cores, recipe.data.cache)
+    for data in recipe.all_data():
+        if data.workers is None:
+            data.workers = default_workers(recipe.device, cores, data.cache)
 
 
 def default_workers(device: str, cores: int, cached: bool) -> int:

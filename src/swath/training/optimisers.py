@@ -70,7 +70,7 @@ def parameter_groups(stage: Stage, model: nn.Module, more: Iterable[nn.Parameter
     for path, module in model.named_modules():
         part = part_of(path, stage.parts)
         for name, parameter in module.named_parameters(recurse=False):
-            is_norm, is_bias = isinstance(module, NORMS), name == "bias"
+            is_norm, is_bias = isinstance(module, NORMS) or getattr(module, "is_norm", False), name == "bias"
             spared = ("norms" in stage.decay_skips and is_norm) or ("biases" in stage.decay_skips and is_bias)
             if parameter.requires_grad:
                 groups.setdefault((part, spared), []).append(parameter)

@@ -80,7 +80,9 @@ def _find(name: str, beside: Path) -> Path:
 
 
 def _full_key(key: str, tree: Any) -> str:
-    """`lr` stands for `stages.0.lr` where there is but one stage."""
+    """`lr` stands for `stages.0.lr` where there is but one stage, and `data.split` for the split to learn from."""
+    if key == "data.split" or key.endswith(".data.split"):
+        return key.removesuffix("split") + "train"
     head = key.partition(".")[0]
     stages = tree.get("stages")
     of_recipe, of_stage = ([f.name for f in fields(kind)] for kind in (Recipe, Stage))

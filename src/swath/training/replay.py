@@ -87,7 +87,7 @@ def replay(path: str | Path, device: str = "cpu") -> Outcome:
     recipe.device = device
     for stage in recipe.stages:
         stage.compile = False  # layers are looked into
-    card = load_card(recipe.data.card)
+    card = load_card(recipe.data_of(state["stage"]).card)
     kept = random_states()
     try:
         return _repeat(recipe, card, state, torch.device(device))

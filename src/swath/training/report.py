@@ -23,7 +23,7 @@ from swath.report import (
     tiles,
     write_page,
 )
-from swath.training.config import Recipe
+from swath.training.config import Data, Recipe
 from swath.training.journal import STEP_COLUMNS, Journal
 from swath.training.samples import Sample
 
@@ -31,12 +31,12 @@ _POINTS = 600  # of a curve: more cannot be told apart
 
 
 def write_report(
-    path: Path, recipe: Recipe, journal: Journal, scores: Scores, card: Card, samples: Sequence[Sample]
+    path: Path, recipe: Recipe, data: Data, journal: Journal, scores: Scores, card: Card, samples: Sequence[Sample]
 ) -> None:
-    """The page of a run as it stands."""
+    """The page of a run as it stands; `data` are those of its present stage."""
     rows = [dict(zip(journal.score_columns, row)) for row in journal.scores]
     now = rows[-1]
-    best = max(rows, key=lambda row: row["miou"] or 0)
+    best = max((row for row in rows if row["stage"] == now["stage"]), key=lambda row: row["miou"] or 0)
     step_axis = "iteration"
     losses = [(float(row[2]), float(row[4])) for row in journal.steps]
     rates = [(float(row[2]), float(row[STEP_COLUMNS.index("lr")])) for row in journal.steps]
@@ -77,7 +77,7 @@ def write_report(
         image_grid([row for sample in samples for row in sample.rows()]),
         legend(list(zip(card.class_names, card.colors))),
     )
-    subtitle = f"{recipe.network} on {card.title or card.name}: {recipe.data.train} → {recipe.data.val}"
+    subtitle = f"{recipe.network} on {card.title or card.name}: {data.train} → {data.val}"
     write_page(path, page(recipe.title or recipe.name, subtitle, tiles(numbers), curves, shown if samples else ""))
 
 

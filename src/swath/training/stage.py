@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from swath.data import Source
 from swath.data.windows import Windows
@@ -15,46 +17,74 @@ from swath.evaluation.tasks import TRUTHS
 from swath.networks import Network
 from swath.networks.pruning import check_narrower
 from swath.training.balance import task_branches
+from swath.training.carry import in_short
+from swath.training.checkpoint import random_states, restore_random_states
 from swath.training.class_weights import class_weights
 from swath.training.config import Recipe, Stage, Validation
 from swath.training.distill import check_teacher
+from swath.training.distributed import ALONE, Processes, plain_norms, spread_alarm, without_exchange
 from swath.training.ema import MovingAverage
 from swath.training.losses import Moment
 from swath.training.optimisers import freeze, make_optimiser, norms, parameter_groups
+from swath.training.quantised import check_quantised, deployed, fix_statistics, quantised
 from swath.training.schedules import check_warmup, factor
 from swath.training.stream import Batch, Stream, batches_an_epoch
 from swath.training.swa import SnapshotAverage
 from swath.training.tasks import StageLoss, bare_network, check_maps, needed_maps, stage_tasks, task_loss
 from swath.weights.file import load_tensors, load_weights, read_meta
 
+_LOG = logging.getLogger("swath")
+
 
 class StageRun:
     """A stage of a recipe, built on a network; `load=False` for a resumed one, whose weights come from a checkpoint."""
 
-    def __init__(self, recipe: Recipe, number: int, model: Network, source: Source, device: torch.device, load: bool):
+    def __init__(
+        self,
+        recipe: Recipe,
+        number: int,
+        model: Network,
+        source: Source,
+        device: torch.device,
+        load: bool,
+        processes: Processes = ALONE,
+    ):
         self.config = stage = recipe.stages[number]
-        self.number = number
+        self.number, self.processes = number, processes
         self.validation: Validation = recipe.validation
+        if stage.init and load and not stage.prune:  # else it was loaded before the cut
+            load_initial(model, stage.init)
+        if stage.quantise:
+            model = quantised(stage, model, device)
         windows = Windows(source, stage.window, seed=recipe.seed + 1000 * number, maps=needed_maps(model))
-        self.stream = Stream(windows, stage.batch, windows.seed, recipe.data.workers or 0, pin=device.type == "cuda")
+        self.stream = Stream(
+            windows,
+            stage.batch,
+            windows.seed,
+            recipe.data_of(number).workers or 0,
+            pin=device.type == "cuda",
+            parts=parts_of(stage, processes.world),
+            mine=range(processes.rank * stage.accumulate, (processes.rank + 1) * stage.accumulate),
+        )
         self.an_epoch = self.stream.batches_an_epoch
         self.steps = stage_steps(stage, self.an_epoch)
         self.model, self.device = model, device
         self.normalise = {name: model.preprocesses[name].module().to(device) for name in model.inputs}
-        if stage.init and load and not stage.prune:  # else it was loaded before the cut
-            load_initial(model, stage.init)
-        self.frozen = freeze(model, stage.freeze, stage.name)
         layout = torch.channels_last if stage.channels_last else torch.contiguous_format
         self.model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        self._norms = processes.sync_norms(model)
+        self.frozen = freeze(model, stage.freeze, stage.name)
         self.train_mode()
         self.criterion = StageLoss(stage, model, source, device)
         self.optimiser = make_optimiser(stage, model, self.criterion.parameters())
+        self.forward: Callable[..., Any] = torch.compile(model) if stage.compile else model
+        self.whole = _Whole(self.forward, self.criterion)
+        self.shared: nn.Module = processes.wrapped(self.whole)  # now all processes have the weights of the first
         self.average: MovingAverage | SnapshotAverage | None = None
         if stage.ema is not None:
             self.average = MovingAverage(model, stage.ema)
         if stage.swa is not None:
             self.average = SnapshotAverage(model, max(1, round(stage.swa * self.an_epoch)))
-        self.forward: Callable[..., Any] = torch.compile(model) if stage.compile else model
 
     @property
     def refreshing(self) -> int:
@@ -62,9 +92,14 @@ class StageRun:
         return min(self.an_epoch, 100)
 
     @property
+    def learned(self) -> Network:
+        """What the stage has made so far."""
+        return self.average.model if self.average else self.model
+
+    @property
     def measured(self) -> Network:
         """The network that is validated and saved."""
-        return self.average.model if self.average else self.model
+        return deployed(self.learned)
 
     def on_device(self, batch: Batch) -> Batch:
         """What the network takes and learns from, on its way to the device."""
@@ -78,17 +113,57 @@ class StageRun:
         return tuple(picture.contiguous(memory_format=layout) for picture in pictures)
 
     def loss(self, batch: Batch, step: int) -> Tensor:
-        """The loss of a batch that is on the device, in the iteration after `step` others."""
+        """The loss of a batch that is on the device, in the iteration after `step` others. Its backward pass averages
+        the gradients of all processes."""
+        if self.config.quantise:
+            fix_statistics(self.config, self.model, step / self.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.config.amp)):
-            outputs = self.forward(*self.inputs(batch))
-            loss: Tensor = self.criterion(outputs, batch, self.moment(step))
+            loss: Tensor = self.shared(self.inputs(batch), batch, self.moment(step))
         return loss
+
+    def learn(self, parts: Sequence[Batch], step: int, before: Callable[[Batch], None] | None = None) -> Tensor:
+        """Gradients of a batch, taken part by part: `before` is called with each. Returns the mean loss."""
+        losses: list[Tensor] = []
+        if len(parts) > 1:  # else the wrapper does it: what layers and losses keep besides weights may count in them
+            self.processes.equalise(self.whole.buffers())
+        for part in parts:
+            if before:
+                before(part)
+            with without_exchange(self.shared, last=part is parts[-1]):
+                loss = self.loss(self.on_device(part), step)
+                loss = loss / len(parts) if len(parts) > 1 else loss
+                loss.backward(spread_alarm(loss, self.processes.several))  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+    def settle_exchange(self, part: Batch, step: int) -> None:
+        """Take a part without learning from it: after the first backward pass torch orders the gradients in its
+        messages anew, and with them the order of sums. So all iterations are alike, also those after a resume."""
+        states, statistics = random_states(), [each.clone() for each in self.whole.buffers()]
+        self.learn([part], step)
+        unused = any(each.grad is None for each in self.whole.parameters() if each.requires_grad)
+        self.optimiser.zero_grad()
+        if unused:  # it has to look for them in every iteration
+            self.part_from_others()
+            self.shared = self.processes.wrapped(self.whole, unused=True)
+        for buffer, before in zip(self.whole.buffers(), statistics):
+            buffer.copy_(before)
+        restore_random_states(states)
 
     def gradient(self) -> Tensor:
         """The norm of the whole gradient, which is clipped where the stage says so."""
         if self.config.clip:
             return torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         return torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+
+    def part_from_others(self) -> None:
+        """From now on losses and gradients are those of this process."""
+        self.shared = self.whole
+        gc.collect()  # the wrapper has hooks on the parameters
+
+    def close(self) -> None:
+        """Leave the network as a plain one to the next stage."""
+        plain_norms(self.model, self._norms)
 
     def train_mode(self) -> None:
         """Training mode, but frozen parts do not move: neither their statistics nor their dropout."""
@@ -139,19 +214,56 @@ class StageRun:
         self.criterion.load_state_dict(state.get("criterion", {}))
 
 
+class _Whole(nn.Module):
+    """Network and losses as one: weights of tasks that are learned have gradients as well."""
+
+    def __init__(self, model: Callable[..., Any], criterion: StageLoss):
+        super().__init__()
+        self.model, self.criterion = model, criterion
+
+    def forward(self, inputs: tuple[Tensor, ...], batch: Batch, moment: Moment) -> Tensor:
+        loss: Tensor = self.criterion(self.model(*inputs), batch, moment)
+        return loss
+
+
+def parts_of(stage: Stage, processes: int) -> int:
+    """How many equal parts a batch has; refuses one that cannot be cut."""
+    parts = processes * stage.accumulate
+    if stage.batch % parts:
+        near = max(1, round(stage.batch / parts)) * parts
+        sizes = [n for n in range(1, stage.batch + 1) if stage.batch % (n * stage.accumulate) == 0]
+        others = f", or {_either(sizes)} processes" if sizes else ""
+        raise SwathError(
+            f"stage '{stage.name}': a batch of {stage.batch} cannot be cut into {parts} equal parts "
+            f"({processes} processes, accumulate {stage.accumulate}); take a batch of {near}{others}"
+        )
+    return parts
+
+
+def _either(numbers: list[int]) -> str:
+    words = [str(each) for each in numbers]
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def stage_steps(stage: Stage, an_epoch: int) -> int:
     """How many iterations a stage has."""
     return stage.iterations or (stage.epochs or 0) * an_epoch
 
 
-def check_stages(recipe: Recipe, source: Source, val: Source) -> None:
+def check_stages(recipe: Recipe, sources: Sequence[tuple[Source, Source]], processes: int = 1) -> None:
     """Find the mistakes of every stage before the first one begins, on a network without memory."""
-    for number, stage in enumerate(recipe.stages):
+    check_quantised(recipe.stages, [source.card.class_names for source, _ in sources])
+    for number, (stage, (source, val)) in enumerate(zip(recipe.stages, sources, strict=True)):
+        parts_of(stage, processes)
         model = bare_network(recipe, source.card, number)
         for each in (source, val):
             check_maps(model, each)
         check_warmup(stage, stage_steps(stage, batches_an_epoch(source, stage.batch)))
         if stage.prune:
+            if source.card.class_names != sources[max(0, number - 1)][0].card.class_names:
+                raise SwathError(
+                    f"stage '{stage.name}' goes on with other classes and narrows the network; make it two stages"
+                )
             check_narrower(bare_network(recipe, source.card, number - 1), model)
         freeze(model, stage.freeze, stage.name)
         parameter_groups(stage, model)
@@ -174,13 +286,19 @@ def _check_network(path: str, found: str, wanted: str) -> None:
 
 
 def load_initial(model: Network, path: str) -> None:
-    """Start from the weights of a file; auxiliary heads that it does not hold keep their fresh weights."""
+    """Start from the weights of a file; auxiliary heads that it does not hold keep their fresh weights, and so do the
+    last layers where it has another number of classes."""
     loaded = load_weights(path)
     _check_network(path, loaded.name, model.name)
-    tensors = dict(loaded.state_dict())
+    tensors, others = dict(loaded.state_dict()), []
     for name, tensor in model.state_dict().items():
         if name.startswith("aux_heads.") and not len(loaded.aux_heads):
             tensors[name] = tensor
+        elif name in tensors and tensors[name].shape != tensor.shape and loaded.num_classes != model.num_classes:
+            tensors[name] = tensor
+            others.append(name)
     if not len(model.aux_heads):
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("aux_heads.")}
     load_tensors(model, tensors, path)
+    if others:
+        _LOG.warning("%s: has %d classes: new weights for %s", path, loaded.num_classes, in_short(others))

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from swath.data import Source
+from swath.data.mixed import Mixed
 from swath.data.windows import Windows
 from swath.errors import SwathError
 
@@ -30,28 +31,44 @@ class Stream:
     """Batch n is a function of (seed, n): the order of an epoch of (seed, epoch), a window of (seed, epoch, index).
 
     So one number says where a training stands, and the workers, and how far they have read ahead, do not matter.
+    A batch is cut into `parts` of equal size, of which this process takes `mine`, one after the other: the batches
+    themselves do not depend on how many processes share them.
     """
 
-    def __init__(self, windows: Windows, batch: int, seed: int, workers: int = 0, pin: bool = False):
+    def __init__(
+        self,
+        windows: Windows,
+        batch: int,
+        seed: int,
+        workers: int = 0,
+        pin: bool = False,
+        parts: int = 1,
+        mine: range = range(1),
+    ):
         self.windows, self.batch, self.seed, self.workers, self.pin = windows, batch, seed, workers, pin
+        self.part, self.mine = batch // parts, mine
         self.batches_an_epoch = batches_an_epoch(windows.source, batch)
 
     def order(self, epoch: int) -> list[int]:
-        """The pictures of an epoch, shuffled."""
+        """The pictures of an epoch, shuffled; in place of some of them, where the source has such, those of others."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(len(self.windows), generator=generator).tolist()
+        order: list[int] = torch.randperm(len(self.windows), generator=generator).tolist()
+        source = self.windows.source
+        return source.mix(order, generator) if isinstance(source, Mixed) else order
 
     def keys(self, first: int, end: int) -> Iterator[list[tuple[int, int]]]:
-        """(epoch, index) of the pictures of the batches from `first` to before `end`."""
+        """(epoch, index) of the pictures of our parts of the batches from `first` to before `end`."""
         order: list[int] = []
         for number in range(first, end):
             epoch, place = divmod(number, self.batches_an_epoch)
             if not order or place == 0:
                 order = self.order(epoch)
-            yield [(epoch, index) for index in order[place * self.batch : (place + 1) * self.batch]]
+            for part in self.mine:
+                start = place * self.batch + part * self.part
+                yield [(epoch, index) for index in order[start : start + self.part]]
 
     def batches(self, first: int, end: int) -> Iterator[Batch]:
-        """The batches themselves; workers live on from epoch to epoch."""
+        """The parts themselves; workers live on from epoch to epoch."""
         loader: DataLoader[Any] = DataLoader(
             self.windows,  # type: ignore[arg-type]  # a map from (epoch, index), not from a number
             batch_sampler=_Keys(self, first, end),
@@ -73,13 +90,19 @@ class _Keys:
         return self.stream.keys(self.first, self.end)
 
     def __len__(self) -> int:
-        return self.end - self.first
+        return (self.end - self.first) * len(self.stream.mine)
 
 
 def alone(_: int) -> None:
-    """A worker is one of many: one thread is its share. Ctrl-C is for the main process, which ends its workers."""
+    """A worker is one of many: one thread is its share. Ctrl-C is for the main process, which ends its workers; so is
+    the first SIGTERM, which torchrun and SLURM send to workers too: what is saved then needs no more pictures, but the
+    iteration that goes on does."""
     import signal
 
+    def wait_for_the_second(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, wait_for_the_second)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)

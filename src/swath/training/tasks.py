@@ -23,20 +23,20 @@ from swath.training.distill import Teacher
 from swath.training.losses import START, Criterion, Moment, make_depth_loss, make_loss
 
 
-def bare_network(recipe: Recipe, card: Card, stage: int = -1) -> Network:
+def bare_network(recipe: Recipe, card: Card, stage: int = -1, more_classes: int = 0) -> Network:
     """The network of a recipe's stage without memory: its inputs, its tasks, the names of its parts."""
     with torch.device("meta"):
-        return build_network(recipe, card, stage)
+        return build_network(recipe, card, stage, more_classes)
 
 
-def build_network(recipe: Recipe, card: Card, stage: int) -> Network:
+def build_network(recipe: Recipe, card: Card, stage: int, more_classes: int = 0) -> Network:
     """The network that a stage trains, with fresh weights: the recipe's, as the stages up to this one narrow it;
     stage -1: as it is before the first."""
     options = dict(recipe.network_options)
     for each in recipe.stages[: stage + 1]:
         options.update(each.prune)
     name = options.pop("network", recipe.network)
-    return create_model(name, num_classes=card.num_classes, **options)
+    return create_model(name, num_classes=card.num_classes + more_classes, **options)
 
 
 def has_more(model: Network) -> bool:

@@ -31,6 +31,7 @@ class WeightsMeta:
     colors: list[tuple[int, int, int]]
     preprocesses: dict[str, dict[str, Any]]
     aux: bool = False  # whether the auxiliary heads are in the file
+    quantised: str = ""  # the scheme of 8 bits that the network computes with; its ranges are in the file
     categories: list[str] = field(default_factory=list)  # of each class; empty: none known
     dataset: str = ""
     recipe: str = ""
@@ -63,6 +64,7 @@ def save_weights(
         colors=[(int(r), int(g), int(b)) for r, g, b in colors],
         preprocesses={name: each.as_dict() for name, each in model.preprocesses.items()},
         aux=bool(len(model.aux_heads)),
+        quantised=model.quantised,
         categories=list(categories),
         dataset=dataset,
         recipe=recipe,
@@ -113,6 +115,10 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> Networ
     if not meta.aux:
         model.drop_aux()
     model.preprocesses = {name: Preprocess.from_dict(each) for name, each in meta.preprocesses.items()}
+    if meta.quantised:
+        from swath.quantise import Quantised
+
+        model = Quantised(model.to(device), meta.quantised)
     with _open(Path(path)) as file:
         try:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

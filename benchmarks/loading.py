@@ -322,7 +322,7 @@ def heading(given: argparse.Namespace, folder: Path, load: float, theirs: bool) 
         f"{load:.1f}. {given.pictures} pictures of 2048 x 1024 (PNG {size['png']:.1f} MB, JPEG {size['jpg']:.1f} MB), "
         f"{given.crops} crops of each way in turns, medians. PNG decoder of swath: {decoder}.",
         "",
-        "The usual way is the default pipeline of mmsegmentation 1.x, written out in the script, and normalised; \"in "
+        'The usual way is the default pipeline of mmsegmentation 1.x, written out in the script, and normalised; "in '
         'floats" converts to float before it resizes.'
         + (" mmsegmentation's own transforms are timed beside it, without normalising." if theirs else ""),
         "",

@@ -103,9 +103,7 @@ def main() -> None:
             corrected = calibrate(model, list(pixels.split(8)), scheme, steps=80)
             aware = train(Path(folder) / scheme, network, {**AWARE, "init": str(best), "quantise": {"scheme": scheme}})
             trained = score(swath.load(aware), test)
-            rows.append(
-                [scheme, "", score(simple, test), score(corrected, test), trained, differing(aware, test)]
-            )
+            rows.append([scheme, "", score(simple, test), score(corrected, test), trained, differing(aware, test)])
             print(rows[-1])
     minutes = (time.monotonic() - began) / 60
     lines = [

@@ -130,7 +130,9 @@ def form(*parts: tuple[str, str, bytes], boundary: str = "xyz") -> tuple[bytes, 
     """A multipart body of (field, file name, content), and its Content-Type."""
     body = b"".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n'
-        f"Content-Type: image/png\r\n\r\n".encode() + content + b"\r\n"
+        f"Content-Type: image/png\r\n\r\n".encode()
+        + content
+        + b"\r\n"
         for name, file, content in parts
     )
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"

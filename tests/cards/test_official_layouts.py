@@ -39,30 +39,97 @@ PP = "pascal_person_part/pascal_person_part"
 PPL = "pascal_person_part_trainval_list"
 IGN = 255
 CITY = [
-    Tree("cityscapes", "train", f"leftImg8bit/train/{ULM}_leftImg8bit.png", f"gtFine/train/{ULM}_gtFine_labelIds.png",
-         [7, 33, 0, 9], [0, 18, IGN, IGN]),
-    Tree("cityscapes", "train_extra", f"leftImg8bit/train_extra/{ULM}_leftImg8bit.png",
-         f"gtCoarse/train_extra/{ULM}_gtCoarse_labelIds.png", [26, 0, 11, 23], [13, IGN, 2, 10]),
-    Tree("cityscapes", "train_coarse", f"leftImg8bit/train/{ULM}_leftImg8bit.png",
-         f"gtCoarse/train/{ULM}_gtCoarse_labelIds.png", [26, 0, 11, 23], [13, IGN, 2, 10]),
-    Tree("cityscapes", "val_coarse", f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-         f"gtCoarse/val/{ULM}_gtCoarse_labelIds.png", [26, 0, 11, 23], [13, IGN, 2, 10]),
-    Tree("cityscapes-categories", "val", f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-         f"gtFine/val/{ULM}_gtFine_labelIds.png", [7, 9, 12, 33], [0, IGN, 1, 6]),
-    Tree("cityscapes34", "val", f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-         f"gtFine/val/{ULM}_gtFine_labelIds.png", [0, 9, 18, 33], [0, 9, 18, 33]),
-    Tree("cityscapes-trainids", "val", f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-         f"gtFine/val/{ULM}_gtFine_labelTrainIds.png", [0, 18, 255, 3], [0, 18, IGN, 3]),
-    Tree("cityscapes-color", "val", f"leftImg8bit/val/{ULM}_leftImg8bit.png", f"gtFine/val/{ULM}_gtFine_color.png",
-         [(128, 64, 128), (0, 0, 142), (153, 153, 153), (0, 0, 0)], [0, 13, 5, IGN]),
-    Tree("cityscapes-multitask", "val", f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-         f"gtFine/val/{ULM}_gtFine_labelIds.png", [7, 33, 0, 9], [0, 18, IGN, IGN]),
-    Tree("cityscapes5", "val", f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-         f"gtFine/val/{ULM}_gtFine_labelTrainIds.png", [0, 3, 4, 255], [0, 3, 4, IGN]),
+    Tree(
+        "cityscapes",
+        "train",
+        f"leftImg8bit/train/{ULM}_leftImg8bit.png",
+        f"gtFine/train/{ULM}_gtFine_labelIds.png",
+        [7, 33, 0, 9],
+        [0, 18, IGN, IGN],
+    ),
+    Tree(
+        "cityscapes",
+        "train_extra",
+        f"leftImg8bit/train_extra/{ULM}_leftImg8bit.png",
+        f"gtCoarse/train_extra/{ULM}_gtCoarse_labelIds.png",
+        [26, 0, 11, 23],
+        [13, IGN, 2, 10],
+    ),
+    Tree(
+        "cityscapes",
+        "train_coarse",
+        f"leftImg8bit/train/{ULM}_leftImg8bit.png",
+        f"gtCoarse/train/{ULM}_gtCoarse_labelIds.png",
+        [26, 0, 11, 23],
+        [13, IGN, 2, 10],
+    ),
+    Tree(
+        "cityscapes",
+        "val_coarse",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtCoarse/val/{ULM}_gtCoarse_labelIds.png",
+        [26, 0, 11, 23],
+        [13, IGN, 2, 10],
+    ),
+    Tree(
+        "cityscapes-categories",
+        "val",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtFine/val/{ULM}_gtFine_labelIds.png",
+        [7, 9, 12, 33],
+        [0, IGN, 1, 6],
+    ),
+    Tree(
+        "cityscapes34",
+        "val",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtFine/val/{ULM}_gtFine_labelIds.png",
+        [0, 9, 18, 33],
+        [0, 9, 18, 33],
+    ),
+    Tree(
+        "cityscapes-trainids",
+        "val",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtFine/val/{ULM}_gtFine_labelTrainIds.png",
+        [0, 18, 255, 3],
+        [0, 18, IGN, 3],
+    ),
+    Tree(
+        "cityscapes-color",
+        "val",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtFine/val/{ULM}_gtFine_color.png",
+        [(128, 64, 128), (0, 0, 142), (153, 153, 153), (0, 0, 0)],
+        [0, 13, 5, IGN],
+    ),
+    Tree(
+        "cityscapes-multitask",
+        "val",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtFine/val/{ULM}_gtFine_labelIds.png",
+        [7, 33, 0, 9],
+        [0, 18, IGN, IGN],
+    ),
+    Tree(
+        "cityscapes5",
+        "val",
+        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
+        f"gtFine/val/{ULM}_gtFine_labelTrainIds.png",
+        [0, 3, 4, 255],
+        [0, 3, 4, IGN],
+    ),
 ]
 VISTAS = [
-    Tree(card, "val", f"{before}validation/images/k.jpg", f"{before}validation/{inner}{folder}/k.png", raw, wanted,
-         kind=kind)
+    Tree(
+        card,
+        "val",
+        f"{before}validation/images/k.jpg",
+        f"{before}validation/{inner}{folder}/k.png",
+        raw,
+        wanted,
+        kind=kind,
+    )
     for before in ("", "mapillary-vistas-dataset_public_v2.0/")
     for inner in ("", "v1.2/")
     for card, folder, raw, wanted, kind in (
@@ -103,8 +170,14 @@ CAMVID = [
          layout="annotations"),
 ]  # fmt: skip
 ADE = [
-    Tree(card, "val", f"{before}images/validation/ADE_val_1.jpg", f"{before}annotations/validation/ADE_val_1.png",
-         [0, 1, 32, 150], wanted)
+    Tree(
+        card,
+        "val",
+        f"{before}images/validation/ADE_val_1.jpg",
+        f"{before}annotations/validation/ADE_val_1.png",
+        [0, 1, 32, 150],
+        wanted,
+    )
     for before in ("", "ADEChallengeData2016/")
     for card, wanted in (("ade20k", [IGN, 0, 31, 149]), ("ade20k32", [0, 1, 0, 0]), ("ade20k151", [0, 1, 32, 150]))
 ]

@@ -79,9 +79,7 @@ def tree(root: Path, instances: list[dict[str, Any]], pictures: int = 1, text: s
     told = {
         "info": {"a": ["]", {"b": "}"}]},
         "annotations": instances,
-        "images": [
-            {"id": n, "file_name": f"{n:012d}.jpg", "height": 8, "width": 10} for n in range(1, pictures + 1)
-        ],
+        "images": [{"id": n, "file_name": f"{n:012d}.jpg", "height": 8, "width": 10} for n in range(1, pictures + 1)],
         "categories": [{"id": 1, "name": "person"}],
     }
     file = root / "annotations/instances_val2017.json"

@@ -326,7 +326,7 @@ def test_changed_bytes_are_noticed(card: Card, shards: Path) -> None:
     with pytest.raises(SwathError, match=r"\.tar: b/drei: does not have the checksum"):
         source.image(2)
     assert source.labels(2).shape == source.size(2)
-    path.write_bytes(data[:part.offset])
+    path.write_bytes(data[: part.offset])
     with pytest.raises(SwathError, match="shorter than shards"):
         source.image(2)
 

@@ -285,9 +285,7 @@ def alone(browser: Browser, server: Server) -> None:
 
 
 @needs_browser
-def test_works_offline_with_threads_after_one_visit(
-    network: Network, site: Path, tmp_path: Path, visit: Visit
-) -> None:
+def test_works_offline_with_threads_after_one_visit(network: Network, site: Path, tmp_path: Path, visit: Visit) -> None:
     browser = visit.browser
     server = Server(site)
     try:

@@ -13,10 +13,7 @@ CLASSES = "classes: {ground: [90, 90, 90], box: [200, 40, 40], disc: [40, 40, 20
 HEAD = f"name: blobs\n{CLASSES}\n"
 VALUES = "label_values: {0-2: in order, 255: ignore}\n"
 CARD = (
-    HEAD
-    + 'images: "{split}/images/{id}.png"\nlabels: "{split}/labels/{id}.png"\n'
-    + VALUES
-    + "splits: [train, val]\n"
+    HEAD + 'images: "{split}/images/{id}.png"\nlabels: "{split}/labels/{id}.png"\n' + VALUES + "splits: [train, val]\n"
 )
 COLORS = np.array([[90, 90, 90], [200, 40, 40], [40, 40, 200]], np.uint8)
 COUNTS = {"train": 6, "val": 3}

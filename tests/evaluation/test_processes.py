@@ -12,11 +12,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as spawning
-from telling import Telling, blobs, picture
 
 import tiny
 from swath import SwathError, load_card
 from swath.evaluation import ConfusionMatrix, evaluate
+from telling import Telling, blobs, picture
 
 CARD = tiny.CARD.replace("disc:", "car:")  # a class whose objects have an average size
 PICTURES = 7

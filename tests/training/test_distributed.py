@@ -208,6 +208,7 @@ def test_nothing_is_left_behind_by_a_death_before_the_first_checkpoint(shapes: P
 
 def test_a_loss_that_is_no_number_in_one_process_stops_all(shapes: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
+
     def planted(rank: int) -> int:
         inner = loop.StageRun.loss
 

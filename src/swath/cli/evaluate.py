@@ -70,9 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _tasks(arguments, network, device)
 
 
-def _labels(
-    arguments: argparse.Namespace, network: Network | None, shard: tuple[int, int] | None, device: str
-) -> int:
+def _labels(arguments: argparse.Namespace, network: Network | None, shard: tuple[int, int] | None, device: str) -> int:
     """What makes label maps of pictures: a network, or an exported file."""
     from swath.evaluation import evaluate
     from swath.evaluation.observers import Observer, PerPicture

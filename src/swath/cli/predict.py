@@ -88,9 +88,7 @@ def _pictures(arguments: argparse.Namespace) -> int:
         raise SwathError(summary.failed[0])
     if summary.done:
         each = 1000 * summary.seconds / len(jobs)
-        print(
-            f"{summary.done} of {len(jobs)} pictures -> {out} ({', '.join(write)}), {each:.0f} ms a picture"
-        )
+        print(f"{summary.done} of {len(jobs)} pictures -> {out} ({', '.join(write)}), {each:.0f} ms a picture")
     if not summary.failed:
         return 0
     for line in summary.failed:

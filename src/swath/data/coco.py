@@ -73,9 +73,7 @@ class Annotations:
 
     def names(self, min_area: int | None = None) -> list[str]:
         """The pictures in order; with `min_area` those whose instances together are larger (in pixels)."""
-        return [
-            name for name, at in sorted(self._numbers.items()) if min_area is None or self._areas[at] > min_area
-        ]
+        return [name for name, at in sorted(self._numbers.items()) if min_area is None or self._areas[at] > min_area]
 
     def labels(self, name: str, table: LabelTable) -> NDArray[np.uint8]:
         """H x W train ids of a picture."""

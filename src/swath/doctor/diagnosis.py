@@ -168,9 +168,7 @@ def _examine(
     return {name: [seen[name, index] for index in range(len(pairs))] for name, pairs in usable.items()}
 
 
-def _run(
-    what: Set, jobs: list[Job], workers: int, told: Told | None, wrong: int
-) -> dict[tuple[str, int], Probe]:
+def _run(what: Set, jobs: list[Job], workers: int, told: Told | None, wrong: int) -> dict[tuple[str, int], Probe]:
     """The jobs, with word of how it goes; `wrong` findings are known already."""
     seen: dict[tuple[str, int], Probe] = {}
     if told:

@@ -133,4 +133,3 @@ def _copy(path: Path, others: Sequence[Path], hashed: dict[Path, bytes]) -> Path
         if hashed[path] == hashed[other]:
             return other
     return None
-

@@ -135,16 +135,12 @@ def _color_cause(values: Counter[int], table: LabelTable, card: Card) -> tuple[s
 def _near(value: int, card: Card) -> str:
     """The class whose color is nearly this one."""
     here = unpack(value)
-    apart = {
-        name: max(abs(a - b) for a, b in zip(here, color)) for name, color in zip(card.class_names, card.colors)
-    }
+    apart = {name: max(abs(a - b) for a, b in zip(here, color)) for name, color in zip(card.class_names, card.colors)}
     best = min(apart, key=lambda name: apart[name])
     return best if apart[best] <= 8 else "ignore"
 
 
-def _other_form(
-    split: str, file: str, mask: Mask, card: Card, values: Counter[int], colors: Counter[int]
-) -> Finding:
+def _other_form(split: str, file: str, mask: Mask, card: Card, values: Counter[int], colors: Counter[int]) -> Finding:
     """Colors where the card reads values, or the other way round."""
     if not mask.by_color:
         some = ", ".join(map(str, sorted(mask.values)[:6]))

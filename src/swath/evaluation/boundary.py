@@ -171,5 +171,3 @@ def _f(precision: Score, recall: Score) -> Score:
 def _ious(counts: Counts) -> list[Score]:
     hits = np.diag(counts)
     return ratios(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
-
-

@@ -100,8 +100,7 @@ def bar_chart(bars: Sequence[Bar], *, maximum: float = 1.0, percent: bool = True
             continue
         length = room * max(0.0, min(1.0, bar.value / maximum))
         parts.append(
-            f'<rect x="{label}" y="{y}" width="{length:.1f}" height="{row}" rx="4" fill="{bar.color}" '
-            f"{OUTLINED}/>"
+            f'<rect x="{label}" y="{y}" width="{length:.1f}" height="{row}" rx="4" fill="{bar.color}" {OUTLINED}/>'
         )
         text = f"{100 * bar.value:.1f} %" if percent else short(bar.value)
         parts.append(f'<text x="{label + room + 8}" y="{middle}" class="strong">{text}</text>')

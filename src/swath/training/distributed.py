@@ -206,9 +206,7 @@ def without_exchange(module: nn.Module, last: bool) -> AbstractContextManager[No
 
 def sync_norms(model: nn.Module) -> dict[str, nn.Module]:
     """Replace batch norms; returns those that were there."""
-    before: dict[str, nn.Module] = {
-        name: each for name, each in model.named_modules() if isinstance(each, _BatchNorm)
-    }
+    before: dict[str, nn.Module] = {name: each for name, each in model.named_modules() if isinstance(each, _BatchNorm)}
     nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return before
 

@@ -62,9 +62,7 @@ def _meet(place: Place) -> Processes:
     try:
         store = next(iter(rendezvous("env://", place.rank, place.world, timeout=PATIENCE)))[0]
         store = dist.PrefixStore(_gather_round(store, place), store)  # type: ignore[attr-defined]
-        dist.init_process_group(
-            _backend(), store=store, rank=place.rank, world_size=place.world, timeout=PATIENCE
-        )
+        dist.init_process_group(_backend(), store=store, rank=place.rank, world_size=place.world, timeout=PATIENCE)
         processes = Processes(place)
         processes.hosts = processes.all(socket.gethostname())
         processes.lookout = Lookout(place.rank, place.world, place.address, processes.told)

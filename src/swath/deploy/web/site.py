@@ -53,9 +53,7 @@ def export_site(
     folder = Path(folder)
     description = Description.of(network)
     if description.channels != 3:
-        raise SwathError(
-            f"{network.name} takes pictures of {description.channels} channels; a browser's have 3"
-        )
+        raise SwathError(f"{network.name} takes pictures of {description.channels} channels; a browser's have 3")
     for each in pictures:
         if Path(each).suffix.lower() not in SHOWN:
             raise SwathError(f"{each}: not every browser shows such a file; samples are {', '.join(SHOWN)}")

@@ -32,19 +32,24 @@ def whole(option: str, least: int = 1) -> Callable[[str], int]:
     return read
 
 
-def share(option: str) -> Callable[[str], float]:
-    """A number from 0 to 1."""
+def number(option: str, low: float, high: float, wanted: str) -> Callable[[str], float]:
+    """A number from `low` to `high`; `wanted` says so in words."""
 
     def read(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise SwathError(f"{option} '{text}': a number from 0 to 1 is needed")
+            value = float("nan")
+        if not low <= value <= high:
+            raise SwathError(f"{option} '{text}': {wanted}")
         return value
 
     return read
+
+
+def share(option: str) -> Callable[[str], float]:
+    """A number from 0 to 1."""
+    return number(option, 0, 1, "a number from 0 to 1 is needed")
 
 
 def words(option: str, choices: tuple[str, ...]) -> Callable[[str], list[str]]:

@@ -28,13 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--display", action="store_true", help="show the overlay in a window (q closes it)")
     group.add_argument("--jsonl", metavar="FILE", help="a line a frame: its time, each class's share; - is stdout")
     group.add_argument("--json", metavar="FILE", help="write the table of times and the counts")
-    group.add_argument("--smooth", type=_keep, metavar="KEEP", help="share kept of earlier frames, 0 to 0.99; calmer")
-    group.add_argument("--deadline", type=_above_zero("--deadline"), metavar="MS", help="default: one frame's time")
-    group.add_argument("--fps", type=_above_zero("--fps"), metavar="N", help="frames a second, where nothing says it")
+    group.add_argument(
+        "--smooth",
+        type=options.number("--smooth", 0, 0.99, "a number from 0 to 0.99 is needed, the share kept of earlier frames"),
+        metavar="KEEP",
+        help="share kept of earlier frames, 0 to 0.99; calmer",
+    )
+    group.add_argument("--deadline", type=_above("--deadline"), metavar="MS", help="default: one frame's time")
+    group.add_argument("--fps", type=_above("--fps"), metavar="N", help="frames a second, where nothing says it")
     group.add_argument("--raw", type=options.size, metavar="WxH", help="the pipe holds bare RGB frames of this size")
     group.add_argument("--live", action="store_true", help="keep only the newest frames of a pipe or of http://")
     group.add_argument(
-        "--patience", type=_above_zero("--patience"), metavar="S", help="wait for a dropped stream (default: 30 s)"
+        "--patience", type=_above("--patience"), metavar="S", help="wait for a dropped stream (default: 30 s)"
     )
 
 
@@ -229,24 +234,5 @@ def _progress(source: Source) -> AbstractContextManager[Callable[[Work], None]]:
     return bar()
 
 
-def _keep(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 0.99:
-        raise SwathError(f"--smooth '{text}': a number from 0 to 0.99 is needed, the share kept of earlier frames")
-    return value
-
-
-def _above_zero(option: str) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < 1e6:
-            raise SwathError(f"{option} '{text}': a number above 0 is needed")
-        return value
-
-    return read
+def _above(option: str) -> Callable[[str], float]:
+    return options.number(option, 1e-6, 1e6, "a number above 0 is needed")

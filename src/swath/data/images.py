@@ -39,7 +39,7 @@ def decode_image(data: bytes, name: str | Path, rows: slice = _ALL, columns: sli
     header = _header(name, io.BytesIO(data))
     if header.mode in ("I", "F") or header.mode.startswith("I;16"):
         raise SwathError(f"{name}: holds 16-bit or float grey values; save it as an 8-bit picture first")
-    orientation = _orientation(header)
+    orientation = orientation_of(header)
     if orientation == 1:
         top = _top_of_image(name, data, header, rows, columns)
         if top is not None:
@@ -58,19 +58,19 @@ def image_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     with _header(path, path) as header:
         height, width = header.height, header.width
-        return (width, height) if _orientation(header) in _TURNED else (height, width)
+        return (width, height) if orientation_of(header) in _TURNED else (height, width)
 
 
 def decoded_size(data: bytes, name: str | Path) -> tuple[int, int]:
     """(height, width) of what `decode_image` would give, from the header alone; `name` is for complaints."""
     header = _header(name, io.BytesIO(data))
-    return (header.width, header.height) if _orientation(header) in _TURNED else (header.height, header.width)
+    return (header.width, header.height) if orientation_of(header) in _TURNED else (header.height, header.width)
 
 
 def is_turned(path: str | Path) -> bool:
     """Whether the picture's EXIF orientation swaps height and width."""
     with _header(Path(path), Path(path)) as header:
-        return _orientation(header) in _TURNED
+        return orientation_of(header) in _TURNED
 
 
 def read_label_raw(path: str | Path, colors: bool = False) -> NDArray[Any]:
@@ -152,7 +152,8 @@ def _header(path: str | Path, file: Path | io.BytesIO) -> Image.Image:
     return picture
 
 
-def _orientation(header: Image.Image) -> int:
+def orientation_of(header: Image.Image) -> int:
+    """How a picture has to be turned to stand upright, as its EXIF data say: 1 to 8, and 1 where they say nothing."""
     # A PNG's EXIF may stand behind its pixels: only what the header holds is asked for. Pillow turns a TIFF itself.
     if header.format == "TIFF" or (header.format == "PNG" and "exif" not in header.info):
         return 1

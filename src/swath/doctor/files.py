@@ -9,10 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from swath.data.images import image_size
+from swath.data.images import image_size, orientation_of
 from swath.errors import SwathError
 
-_ORIENTATION = 0x0112
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")  # as swath.data reads them
 
 
@@ -48,17 +47,7 @@ def open_header(path: Path) -> Header:
             form, mode = picture.format or "", picture.mode
             alpha = mode in ("RGBA", "LA", "PA") or (mode in ("P", "L", "RGB") and "transparency" in picture.info)
             deep = form == "PNG" and not mode.startswith("I") and _png_depth(path) == 16
-            return Header(form, mode, size, _orientation(picture), deep, alpha)
-
-
-def _orientation(picture: Image.Image) -> int:
-    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
-        return 1
-    try:
-        value = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a broken EXIF block says nothing about the pixels
-        return 1
-    return value if value in range(1, 9) else 1
+            return Header(form, mode, size, orientation_of(picture), deep, alpha)
 
 
 def _png_depth(path: Path) -> int:

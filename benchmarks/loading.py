@@ -269,7 +269,7 @@ stages:
     recipe = load_recipe(recipe_file)
     settle(recipe)
     display = Display(folder / "log.txt", Console(file=open(os.devnull, "w")))  # noqa: SIM115, PTH123
-    Trainer(recipe, folder, source, val, display).train()
+    Trainer(recipe, folder, [(source, val)], display).train()
     return display.pace.waiting / display.pace.training, display.pace.training / steps
 
 

@@ -243,8 +243,10 @@ def test_parts_of_a_batch(world: int, shapes: Path) -> None:
         assert [key for part in parts for key in part] == batch and {len(part) for part in parts} == {2 // world}
 
 
-def test_learned_weights_of_tasks_and_scores_of_all_tasks(tmp_path: Path) -> None:
-    """Their gradients are averaged too; depth errors and labels are summed exactly."""
+@pytest.mark.parametrize(("weights", "accumulate"), [("learned", "1"), ("gradients", "2")])
+def test_weights_and_scores_of_several_tasks(weights: str, accumulate: str, tmp_path: Path) -> None:
+    """Gradients of learned weights are averaged too, other weights are those of process 0; depth errors and labels are
+    summed exactly."""
     recipe = "streets-multitask"
     overrides: Overrides = [
         *[(f"data.{split}_options.{key}", [value]) for split in ("train", "val") for key, value in SMALL.items()],
@@ -252,7 +254,8 @@ def test_learned_weights_of_tasks_and_scores_of_all_tasks(tmp_path: Path) -> Non
         ("epochs", ["none"]),
         ("batch", ["4"]),
         ("window.size", ["64x64"]),
-        ("task_weights", ["learned"]),
+        ("task_weights", [weights]),
+        ("accumulate", [accumulate]),
         ("warmup", ["0"]),
         ("tensorboard", ["false"]),
         ("samples", ["0"]),
@@ -266,7 +269,7 @@ def test_learned_weights_of_tasks_and_scores_of_all_tasks(tmp_path: Path) -> Non
     assert all(torch.equal(first["model"][name], other["model"][name]) for name, _ in model.named_parameters())
     assert first["journal"] == other["journal"]
     state, _ = checkpoint.newest_checkpoint(tmp_path / "run/checkpoints")
-    assert state is not None and any(float(each) != 0 for each in state["criterion"].values())
+    assert state is not None and any(bool(each.any()) for each in state["criterion"].values())
     val = load_card("streets").open("val", None, count=int(SMALL["count"]), size=(64, 96))
     alone = evaluate_tasks(model, val)
     row = list(csv.DictReader((tmp_path / "run/metrics.csv").open()))[-1]
@@ -330,12 +333,12 @@ def test_one_data_set_is_missing_on_one_machine(shapes: Path, tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_not_waited_for_without_end(shapes: Path, tmp_path: Path) -> None:
     def work(rank: int) -> int:
-        meeting.PATIENCE = timedelta(seconds=15)
+        meeting.PATIENCE = timedelta(seconds=20)
         inner = loop.Trainer._step
 
         def step(self: loop.Trainer, run: Any, parts: Any) -> None:
             if rank == 1 and self.position.total == 4:
-                time.sleep(60)
+                time.sleep(100)
             inner(self, run, parts)
 
         loop.Trainer._step = step  # type: ignore[method-assign]
@@ -343,9 +346,9 @@ def test_a_worker_that_hangs_is_not_waited_for_without_end(shapes: Path, tmp_pat
 
     began = time.monotonic()
     ends = crew(2, tmp_path, work)
-    assert time.monotonic() - began < 58
+    assert time.monotonic() - began < 90
     assert [each.status for each in ends] == [2, 1] and not ends[1].said, ends
-    assert re.search(r"^swath: a process has not answered for 15 s\. Go on from the last", ends[0].said, re.M)
+    assert re.search(r"^swath: a process has not answered for 20 s\. Go on from the last", ends[0].said, re.M)
 
 
 # Through torchrun, as a person does it

@@ -11,6 +11,7 @@ const AGAIN = 1500; // ms, up to which a picture is looked at again to know the 
 
 const $ = (id) => document.getElementById(id);
 $('boot').remove();
+watchForNewer();
 
 const site = await (await fetch('./site.json')).json();
 const view = new View($('picture'), $('overlay'), site.colors);
@@ -381,13 +382,18 @@ async function attempt(action) {
   }
 }
 
+/** Before anything is awaited: the browser looks for a newer site by itself, and may have it before `keep` asks. */
+function watchForNewer() {
+  const keeper = navigator.serviceWorker;
+  const older = keeper?.controller;
+  keeper?.addEventListener('controllerchange', () => (older ? ($('update').hidden = false) : tellThreads()));
+  $('update').addEventListener('click', () => location.reload());
+}
+
 /** Keep the site for use without a network, once it has been loaded and so no longer competes with that. */
 async function keep() {
   try {
     const keeper = navigator.serviceWorker;
-    const older = keeper.controller;
-    $('update').addEventListener('click', () => location.reload());
-    keeper.addEventListener('controllerchange', () => (older ? ($('update').hidden = false) : tellThreads()));
     await keeper.register('./service-worker.js');
     await keeper.ready;
     document.body.dataset.kept = 'yes';

@@ -115,21 +115,22 @@ def sbd(root: Path) -> None:
 
 
 def person_part(root: Path) -> None:
-    for split, count in SPLITS:
-        names = [f"2008_{len(split):03d}{i:03d}" for i in range(count)]
-        for i, name in enumerate(names):
-            picture(root / f"VOCdevkit/VOC2010/JPEGImages/{name}.jpg", i)
-            label(root / f"pascal_person_part/pascal_person_part_gt/{name}.png", i, range(7))
-        _listed(root, f"pascal_person_part/pascal_person_part_trainval_list/{split}_id.txt", names)
+    lists = "pascal_person_part/pascal_person_part_trainval_list/{}_id.txt"
+    _on_voc2010(root, "pascal_person_part/pascal_person_part_gt", 7, lists)
 
 
 def pascal_context(root: Path) -> None:
+    _on_voc2010(root, "59_context_labels", 60, "VOCdevkit/VOC2010/ImageSets/Main/{}.txt")
+
+
+def _on_voc2010(root: Path, maps: str, classes: int, lists: str) -> None:
+    """Other people's label maps of VOC 2010's pictures."""
     for split, count in SPLITS:
         names = [f"2008_{len(split):03d}{i:03d}" for i in range(count)]
         for i, name in enumerate(names):
             picture(root / f"VOCdevkit/VOC2010/JPEGImages/{name}.jpg", i)
-            label(root / f"59_context_labels/{name}.png", i, range(60))
-        _listed(root, f"VOCdevkit/VOC2010/ImageSets/Main/{split}.txt", names)
+            label(root / maps / f"{name}.png", i, range(classes))
+        _listed(root, lists.format(split), names)
 
 
 def ade20k(root: Path) -> None:

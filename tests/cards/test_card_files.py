@@ -335,12 +335,17 @@ def test_extending_a_shipped_card(tmp_path: Path) -> None:
         load_card(written(tmp_path, "extends: card.yaml\nname: x\n"))
 
 
+def two_layouts(root: Path) -> str:
+    """A card whose files lie there in both of its layouts; the labels of the second are all 0."""
+    bottles(root)
+    picture(root / "train/other/1.png", np.zeros((8, 12), np.uint8))
+    picture(root / "train/other/deep/2.png", np.zeros((8, 12), np.uint8))
+    layouts = 'layouts: {one: {labels: "{split}/masks/{id}.png"}, two: {labels: "{split}/other/{id}.png"}}\n'
+    return BOTTLES.replace('labels: "{split}/masks/{id}.png"\n', "") + layouts
+
+
 def test_two_layouts_that_fit_are_not_guessed(tmp_path: Path) -> None:
-    bottles(tmp_path)
-    picture(tmp_path / "train/other/1.png", np.zeros((8, 12), np.uint8))
-    picture(tmp_path / "train/other/deep/2.png", np.zeros((8, 12), np.uint8))
-    text = BOTTLES.replace('labels: "{split}/masks/{id}.png"\n', "")
-    text += 'layouts: {one: {labels: "{split}/masks/{id}.png"}, two: {labels: "{split}/other/{id}.png"}}\n'
+    text = two_layouts(tmp_path)
     card = load_card(written(tmp_path, text))
     with pytest.raises(SwathError, match=r"fits 2 layouts.*one, two"):
         card.open("train")
@@ -351,16 +356,11 @@ def test_two_layouts_that_fit_are_not_guessed(tmp_path: Path) -> None:
 
 
 def test_a_card_says_which_layout_it_prefers(tmp_path: Path) -> None:
-    bottles(tmp_path)
-    picture(tmp_path / "train/other/1.png", np.zeros((8, 12), np.uint8))
-    picture(tmp_path / "train/other/deep/2.png", np.zeros((8, 12), np.uint8))
-    text = BOTTLES.replace('labels: "{split}/masks/{id}.png"\n', "")
-    text += 'layouts: {one: {labels: "{split}/masks/{id}.png"}, two: {labels: "{split}/other/{id}.png"}}\n'
-    card = load_card(written(tmp_path, text + "layout: [two, one]\n"))
+    card = load_card(written(tmp_path, two_layouts(tmp_path) + "layout: [two, one]\n"))
     assert card.open("train").labels(0).max() == 0
     assert card.open("val").labels(0).max() == 1  # two has no labels there
     with pytest.raises(SwathError, match="did you mean 'two'"):
-        load_card(written(tmp_path, text + "layout: [one, tow]\n"))
+        load_card(written(tmp_path, two_layouts(tmp_path) + "layout: [one, tow]\n"))
 
 
 def test_two_layouts_to_the_same_files_are_one(tmp_path: Path) -> None:

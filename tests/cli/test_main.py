@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -95,3 +97,24 @@ def test_models_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["models", "contextnet14"]) == 0
     assert "876,307" in capsys.readouterr().out
     assert main(["models", "nothing*"]) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EROFS, errno.ESTALE])
+def test_what_the_machine_refuses_is_one_line(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_: argparse.Namespace) -> int:
+        raise OSError(number, os.strerror(number), "there/file.png")
+
+    monkeypatch.setattr(command_module("cards"), "run", refused)
+    assert main(["cards"]) == 2
+    assert re.fullmatch(r"swath: there/file.png: .{20,}\n", capsys.readouterr().err)
+
+
+def test_other_errors_of_files_are_bugs_and_show_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgotten(_: argparse.Namespace) -> int:
+        raise FileNotFoundError(errno.ENOENT, "gone", "file.png")
+
+    monkeypatch.setattr(command_module("cards"), "run", forgotten)
+    with pytest.raises(FileNotFoundError):
+        main(["cards"])

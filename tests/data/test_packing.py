@@ -165,11 +165,43 @@ def test_a_full_disk_is_refused_before_and_told_after(
     assert verify(tmp_path / "packed") == []
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to_is_refused(yard: Card, tmp_path: Path) -> None:
+@pytest.fixture
+def ordinary_user(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Call it to be nobody for the rest of the test, where one is root, who may write anywhere."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system has no users of that kind")
+    root = os.geteuid() == 0
+    if root:
+        for folder in (tmp_path, *tmp_path.parents):
+            if not folder.stat().st_mode & 0o001:
+                folder.chmod(folder.stat().st_mode | 0o011)  # pytest lets nobody else through
+    yield lambda: os.seteuid(65534) if root else None
+    if root:
+        os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    yard: Card, tmp_path: Path, ordinary_user: Callable[[], None]
+) -> None:
     (tmp_path / "packed").mkdir(mode=0o555)
+    ordinary_user()
     with pytest.raises(SwathError, match="may not be written"):
         do(yard)
+    assert not any((tmp_path / "packed").iterdir())
+
+
+def test_a_read_only_folder_serves_an_ordinary_user(
+    yard: Card, tmp_path: Path, ordinary_user: Callable[[], None]
+) -> None:
+    do(yard)
+    for path in (tmp_path / "packed").iterdir():
+        path.chmod(0o444)
+    (tmp_path / "packed").chmod(0o555)
+    expected = [yard.open("train", tmp_path / "source").labels(index) for index in range(9)]
+    ordinary_user()
+    packed = yard.open("train", tmp_path / "packed")
+    assert all(np.array_equal(packed.labels(index), labels) for index, labels in enumerate(expected))
+    assert verify(tmp_path / "packed") == []
 
 
 def killed(work: Callable[[], object]) -> int | None:

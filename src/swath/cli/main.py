@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import keyword
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -88,6 +90,18 @@ def overview() -> str:
     )
 
 
+# what the operating system may refuse at any file, and what to do then
+_THE_MACHINES = {
+    errno.EACCES: "this user may not open it; change its permissions or those of the folders it lies in",
+    errno.EPERM: "this user may not do that with it; change its owner or its permissions",
+    errno.EROFS: "lies on a disk that can only be read; choose another place with --out",
+    errno.ENOSPC: "the disk is full; make room, or choose another place with --out",
+    errno.EIO: "the disk gave an error when reading or writing it; try again, then look after the disk",
+    errno.ESTALE: "the network disk has lost it; mount it again",
+    errno.EMFILE: "too many files are open at once; allow more with `ulimit -n 4096`",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -111,6 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `swath models | head`
         sys.stderr.close()
         return 128 + signal.SIGPIPE
+    except OSError as error:  # the disk's or the user's, wherever it was met; any other is a bug of ours
+        if error.errno not in _THE_MACHINES or not error.filename:
+            raise
+        print(f"swath: {os.fspath(error.filename)}: {_THE_MACHINES[error.errno]}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from swath.quantise.ranges import LEAST, batch_range, follow, power_above, sampl
 ObserverBase: Any = torchao().ObserverBase
 
 
-class Activations(ObserverBase):  # type: ignore[misc]
-    """A whole tensor has one range, which follows what passes while `tracking`."""
+class Levels(ObserverBase):  # type: ignore[misc]
+    """What torchao tells an observer of the levels that it is to fill."""
 
     def __init__(
         self,
@@ -30,10 +30,19 @@ class Activations(ObserverBase):  # type: ignore[misc]
     ):
         super().__init__(dtype, is_dynamic)
         self.quant_min, self.quant_max, self.qscheme, self.power2 = quant_min, quant_max, qscheme, power2
-        self.tracking = self.passing = False  # follow the range; let values through as they are
+        self.passing = False  # let values through as they are
+
+
+class Activations(Levels):
+    """A whole tensor has one range, which follows what passes while `tracking`."""
+
+    def __init__(self, *levels: Any, **more: Any):
+        super().__init__(*levels, **more)
+        self.tracking = False
         self.ends: Tensor
         self.seen: Tensor
-        self.register_buffer("ends", torch.tensor([0.0 if power2 and quant_min == 0 else -8.0, 8.0]))
+        unsigned = self.power2 and self.quant_min == 0
+        self.register_buffer("ends", torch.tensor([0.0 if unsigned else -8.0, 8.0]))
         self.register_buffer("seen", torch.tensor(0))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,21 +85,11 @@ class SameRange(ObserverBase):  # type: ignore[misc]
         return self.source[0].calculate_qparams()
 
 
-class Weights(ObserverBase):  # type: ignore[misc]
+class Weights(Levels):
     """The range is that of the weights themselves, each time; there is nothing to follow."""
 
-    def __init__(
-        self,
-        dtype: torch.dtype,
-        quant_min: int,
-        quant_max: int,
-        qscheme: torch.qscheme,
-        power2: bool = False,
-        is_dynamic: bool = False,
-    ):
-        super().__init__(dtype, is_dynamic)
-        self.quant_min, self.quant_max, self.qscheme, self.power2 = quant_min, quant_max, qscheme, power2
-        self.passing = False
+    def __init__(self, *levels: Any, **more: Any):
+        super().__init__(*levels, **more)
         self.last: Tensor | None = None  # what passed, for torchao, which asks for the step without the weights
 
     def forward(self, w: Tensor) -> Tensor:

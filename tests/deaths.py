@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from swath.training import checkpoint, loop
+from swath.training import checkpoint, loop, resume, scoring, start
 
 KILLED = -signal.SIGKILL
 
@@ -38,6 +38,29 @@ def results(run: Path) -> dict[str, bytes]:
     return {
         name: (run / name).read_bytes() for name in ("last.safetensors", "best.safetensors", "metrics.csv", "steps.csv")
     }
+
+
+def whole(recipe: Path, run: Path) -> dict[str, bytes]:
+    """What an undisturbed run leaves."""
+    assert start(str(recipe), out=run) == 0
+    return results(run)
+
+
+def killed_and_resumed(recipe: Path, run: Path, moment: Callable[[int], None], number: int) -> dict[str, bytes]:
+    """What is left of a run that dies when `moment` comes for the given time, and is resumed."""
+    killed(lambda: start(str(recipe), out=run), moment, number)
+    assert in_child(lambda: resume(run)) == 0
+    return results(run)
+
+
+def killed(work: Callable[[], int], moment: Callable[[int], None], number: int) -> None:
+    """Do `work` in a process that dies at the moment."""
+
+    def doomed() -> int:
+        moment(number)
+        return work()
+
+    assert in_child(doomed) == KILLED
 
 
 def before_optimiser_step(number: int) -> None:
@@ -91,7 +114,7 @@ def between_checkpoint_and_tables(number: int) -> None:
 
 def in_validation(number: int) -> None:
     seen: list[int] = []
-    inner = loop.evaluate
+    inner = scoring.evaluate
 
     def evaluate(model, source, watch):  # type: ignore[no-untyped-def]
         def watched(done: int, total: int, counts: object) -> None:
@@ -102,7 +125,7 @@ def in_validation(number: int) -> None:
 
         return inner(model, source, watch=watched)
 
-    loop.evaluate = evaluate
+    scoring.evaluate = evaluate
 
 
 def after_best_weights(number: int) -> None:

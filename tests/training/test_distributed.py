@@ -25,7 +25,7 @@ from swath.cards import load_card
 from swath.errors import SwathError
 from swath.evaluation import evaluate, evaluate_tasks
 from swath.networks import preprocess
-from swath.training import checkpoint, loop, meeting, resume, start
+from swath.training import checkpoint, loop, meeting, resume, scoring, start
 from swath.training.class_weights import count
 from swath.training.config import Stage
 from swath.training.distributed import ALONE, Agreement, Processes, plain_norms, sync_norms
@@ -50,7 +50,7 @@ def kept(folder: Path, work: Callable[[], int]) -> Callable[[int], int]:
     """Train, and keep each process's weights, curve and confusion matrices for a look."""
 
     def body(rank: int) -> int:
-        inner, measure, counts = loop.Trainer.train, loop.evaluate, []
+        inner, measure, counts = loop.Trainer.train, scoring.evaluate, []
 
         def train(self: loop.Trainer, state: Any = None) -> None:
             inner(self, state)
@@ -62,7 +62,7 @@ def kept(folder: Path, work: Callable[[], int]) -> Callable[[int], int]:
             counts.append(torch.from_numpy(scores.counts))
             return scores
 
-        loop.Trainer.train, loop.evaluate = train, measured  # type: ignore[method-assign,assignment]
+        loop.Trainer.train, scoring.evaluate = train, measured  # type: ignore[method-assign,assignment]
         return work()
 
     return body
@@ -71,6 +71,17 @@ def kept(folder: Path, work: Callable[[], int]) -> Callable[[int], int]:
 def train(world: int, shapes: Path, folder: Path, *overrides: tuple[str, Sequence[str]]) -> list[End]:
     work = kept(folder, lambda: start(str(shapes / "tiny.yaml"), overrides, out=folder / "run"))
     return crew(world, folder, work)
+
+
+def doomed(shapes: Path, run: Path, victim: int, step: int) -> Callable[[int], int]:
+    """Train until one process dies in its `step`th iteration."""
+
+    def body(rank: int) -> int:
+        if rank == victim:
+            deaths.before_optimiser_step(step)
+        return start(str(shapes / "tiny.yaml"), out=run)
+
+    return body
 
 
 def ranks(folder: Path, world: int) -> list[dict[str, Any]]:
@@ -155,14 +166,8 @@ def test_a_worker_that_dies_ends_the_others_and_the_run_goes_on_to_the_bit(
     four: Path, shapes: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-
-    def doomed(rank: int) -> int:
-        if rank == 2:
-            deaths.before_optimiser_step(8)
-        return start(str(shapes / "tiny.yaml"), out=run)
-
     began = time.monotonic()
-    ends = crew(4, tmp_path / "dies", doomed)
+    ends = crew(4, tmp_path / "dies", doomed(shapes, run, victim=2, step=8))
     assert time.monotonic() - began < 60
     assert [each.status for each in ends] == [1, 1, deaths.KILLED, 1]
     assert re.search(r"^swath: process 2 of 4, on \S+, has died, .*torchrun … -m swath train --res", ends[0].said, re.M)
@@ -173,13 +178,7 @@ def test_a_worker_that_dies_ends_the_others_and_the_run_goes_on_to_the_bit(
 
 def test_without_process_0_another_one_speaks_and_another_number_goes_on(shapes: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-
-    def doomed(rank: int) -> int:
-        if rank == 0:
-            deaths.before_optimiser_step(6)
-        return start(str(shapes / "tiny.yaml"), out=run)
-
-    ends = crew(2, tmp_path / "dies", doomed)
+    ends = crew(2, tmp_path / "dies", doomed(shapes, run, victim=0, step=6))
     assert [each.status for each in ends] == [deaths.KILLED, 1]
     assert re.match(r"swath: process 0 of 2, on \S+, has died, .*Go on from the last checkpoint", ends[1].said)
     assert ends[1].said.count("\n") == 1
@@ -196,13 +195,7 @@ def test_without_process_0_another_one_speaks_and_another_number_goes_on(shapes:
 
 def test_nothing_is_left_behind_by_a_death_before_the_first_checkpoint(shapes: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-
-    def doomed(rank: int) -> int:
-        if rank == 1:
-            deaths.before_optimiser_step(1)
-        return start(str(shapes / "tiny.yaml"), out=run)
-
-    ends = crew(2, tmp_path / "dies", doomed)
+    ends = crew(2, tmp_path / "dies", doomed(shapes, run, victim=1, step=1))
     assert "nothing had been saved, so start it again" in ends[0].said and not run.exists()
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import slow_losses as slow
 from swath.training.losses import DEPTH_LOSSES, IGNORE, LOSSES, Moment, make_depth_loss, make_loss
@@ -18,6 +17,7 @@ from swath.training.losses.auxiliary import aux_loss
 from swath.training.losses.distillation import DISTILLATION_LOSSES
 from swath.training.losses.entropy import cross_entropy
 from swath.training.losses.pixels import in_full
+from waiting import NoWaiting
 
 CLASSES = 4
 WEIGHTS = [0.5, 2.0, 1.0, 4.0]
@@ -198,19 +198,6 @@ def test_the_order_of_the_pictures_does_not_matter(case: Case) -> None:
     one, gradient = learn(case, prediction, truth)
     other, permuted = learn(case, prediction[order], truth[order])
     assert torch.allclose(one, other, rtol=1e-12) and torch.allclose(gradient[order], permuted, rtol=1e-9, atol=1e-15)
-
-
-class NoWaiting(TorchDispatchMode):
-    """Refuses what makes the host look at, or a shape depend on, numbers of the device."""
-
-    forbidden = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "bincount", "equal", "is_nonzero")
-
-    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), more: Any = None) -> Any:
-        name = function.overloadpacket.__name__
-        assert not name.startswith(self.forbidden), f"{name} waits for the device"
-        if name in ("index", "index_put", "index_put_"):
-            assert not any(each is not None and each.dtype == torch.bool for each in given[1]), f"{name} by a mask"
-        return function(*given, **(more or {}))
 
 
 def test_the_guard_against_waiting_works() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import yaml
 import deaths
 import runs
 from swath.errors import SwathError
-from swath.training import loop, resume, start
+from swath.training import loop, start
 from swath.weights import load_weights, read_meta, save_weights
 
 pytest.importorskip("torch_pruning")
@@ -43,8 +41,7 @@ def narrowing(shapes: Path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(narrowing: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     run = tmp_path_factory.mktemp("runs") / "whole"
-    assert start(str(narrowing), out=run) == 0
-    return run, deaths.results(run)
+    return run, deaths.whole(narrowing, run)
 
 
 def test_what_comes_out_is_the_narrow_network(undisturbed: tuple[Path, dict[str, bytes]]) -> None:
@@ -63,7 +60,7 @@ def before_pruning(number: int) -> None:
     def prune(*rest: object, **more: object) -> object:
         seen.append(1)
         if len(seen) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+            deaths.die()
         return inner(*rest, **more)  # type: ignore[arg-type]
 
     loop.prune_to = prune  # type: ignore[assignment]
@@ -86,15 +83,7 @@ def test_sigkill_then_resume_is_bit_identical(
     tmp_path: Path,
     undisturbed: tuple[Path, dict[str, bytes]],
 ) -> None:
-    run = tmp_path / "run"
-
-    def doomed() -> int:
-        moment(number)
-        return start(str(narrowing), out=run)
-
-    assert deaths.in_child(doomed) == deaths.KILLED
-    assert deaths.in_child(lambda: resume(run)) == 0
-    assert deaths.results(run) == undisturbed[1]
+    assert deaths.killed_and_resumed(narrowing, tmp_path / "run", moment, number) == undisturbed[1]
 
 
 def test_a_trained_wide_network_can_be_where_it_begins(shapes: Path, narrowing: Path, tmp_path: Path) -> None:

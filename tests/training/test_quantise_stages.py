@@ -13,7 +13,7 @@ import deaths
 import runs
 from swath.errors import SwathError
 from swath.inference import Segmenter
-from swath.training import resume, start
+from swath.training import start
 from swath.weights import load_weights, read_meta
 
 pytest.importorskip("torchao")
@@ -39,8 +39,7 @@ def recipe(shapes: Path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     run = tmp_path_factory.mktemp("runs") / "whole"
-    assert start(str(recipe), out=run) == 0
-    return run, deaths.results(run)
+    return run, deaths.whole(recipe, run)
 
 
 def test_what_comes_out_computes_with_8_bits(undisturbed: tuple[Path, dict[str, bytes]]) -> None:
@@ -74,15 +73,7 @@ def test_sigkill_then_resume_is_bit_identical(
     tmp_path: Path,
     undisturbed: tuple[Path, dict[str, bytes]],
 ) -> None:
-    run = tmp_path / "run"
-
-    def doomed() -> int:
-        moment(number)
-        return start(str(recipe), out=run)
-
-    assert deaths.in_child(doomed) == deaths.KILLED
-    assert deaths.in_child(lambda: resume(run)) == 0
-    assert deaths.results(run) == undisturbed[1]
+    assert deaths.killed_and_resumed(recipe, tmp_path / "run", moment, number) == undisturbed[1]
 
 
 def test_onnx_runtime_computes_the_same_with_int8(undisturbed: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:

@@ -18,9 +18,7 @@ from swath.training import checkpoint, resume, start
 
 @pytest.fixture(scope="module")
 def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    run = tmp_path_factory.mktemp("runs") / "whole"
-    assert start(str(shapes / "tiny.yaml"), out=run) == 0
-    return deaths.results(run)
+    return deaths.whole(shapes / "tiny.yaml", tmp_path_factory.mktemp("runs") / "whole")
 
 
 @pytest.mark.parametrize(
@@ -44,14 +42,7 @@ def test_sigkill_then_resume_is_bit_identical(
     undisturbed: dict[str, bytes],
 ) -> None:
     run = tmp_path / "run"
-
-    def doomed() -> int:
-        moment(number)
-        return start(str(shapes / "tiny.yaml"), out=run)
-
-    assert deaths.in_child(doomed) == deaths.KILLED
-    assert deaths.in_child(lambda: resume(run)) == 0
-    assert deaths.results(run) == undisturbed
+    assert deaths.killed_and_resumed(shapes / "tiny.yaml", run, moment, number) == undisturbed
     assert not list((run / "checkpoints").glob(".*")), "what an interrupted write left is cleared away"
 
 
@@ -60,17 +51,8 @@ def test_killed_again_and_again_and_with_other_workers(
 ) -> None:
     """Three deaths, and a resume with two worker processes."""
     run = tmp_path / "run"
-
-    def doomed(work: Callable[[], int]) -> Callable[[], int]:
-        def body() -> int:
-            deaths.before_optimiser_step(4)
-            return work()
-
-        return body
-
-    assert deaths.in_child(doomed(lambda: start(str(shapes / "tiny.yaml"), out=run))) == deaths.KILLED
-    for _ in range(2):
-        assert deaths.in_child(doomed(lambda: resume(run))) == deaths.KILLED
+    for work in (lambda: start(str(shapes / "tiny.yaml"), out=run), lambda: resume(run), lambda: resume(run)):
+        deaths.killed(work, deaths.before_optimiser_step, 4)
     assert deaths.in_child(lambda: resume(run, [("data.workers", ["2"])])) == 0
     assert deaths.results(run) == undisturbed
 
@@ -79,12 +61,7 @@ def test_damaged_checkpoint_is_passed_over(
     shapes: Path, tmp_path: Path, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-
-    def doomed() -> int:
-        deaths.before_optimiser_step(10)
-        return start(str(shapes / "tiny.yaml"), out=run)
-
-    assert deaths.in_child(doomed) == deaths.KILLED
+    deaths.killed(lambda: start(str(shapes / "tiny.yaml"), out=run), deaths.before_optimiser_step, 10)
     newest = checkpoint.checkpoints(run / "checkpoints")[0]
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import errno
 import html.parser
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,8 @@ import yaml
 import swath
 from swath.errors import SwathError
 from swath.networks import create_model
-from swath.training import checkpoint, resume, start
+from swath.training import checkpoint, progress, resume, start
+from swath.training.display import Pace, counted
 from swath.weights import read_meta
 
 Overrides = Sequence[tuple[str, Sequence[str]]]
@@ -84,6 +87,35 @@ def test_the_report_needs_nothing_else(finished: Path) -> None:
     assert text.count("<svg") == 4 and "nothing measured" not in text
     for name in ("ground", "box", "disc"):
         assert name in text
+
+
+def test_the_report_is_written_after_each_epoch(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after those without a validation: the curves go on, below the scores that there are."""
+    pages: list[str] = []
+    inner = progress.write_report
+
+    def write(path: Path, *given: Any) -> None:
+        inner(path, *given)
+        pages.append(path.read_text())
+
+    monkeypatch.setattr(progress, "write_report", write)
+    assert train(shapes, tmp_path / "run", ("epochs", ["4"]), ("validation.epochs", ["2"])) == 0
+    assert len(pages) == 4 and "no validation yet" in pages[0] and "nothing measured" in pages[0]
+    for number, page in enumerate(pages, 1):
+        assert "contextnet14_160 on Shapes" in page and (f">{number}<" in page or number % 2), "epochs"
+        assert ("mIoU now" in page) == ("data:image/" in page) == (number > 1)
+
+
+def test_the_pace_and_what_is_counted() -> None:
+    pace = Pace(2, 5)
+    pace.step(waited=0.5, took=2.0, images=8)
+    pace.step(waited=0.5, took=2.0, images=8)
+    assert re.fullmatch(r"4\.0 images/s  waiting 25%  \S+ s left", str(pace))
+    pace.step(waited=0.0, took=4.0, images=8)
+    assert str(pace) == "3.0 images/s  waiting 12%", "nothing is left"
+    assert [counted(number, "worker") for number in (0, 1, 2)] == ["no workers", "1 worker", "2 workers"]
 
 
 def test_the_end_says_what_to_type_next(finished: Path) -> None:

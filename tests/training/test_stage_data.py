@@ -17,7 +17,7 @@ from swath import SwathError
 from swath.cards import load_card
 from swath.evaluation import Scores, evaluate
 from swath.inference import Segmenter
-from swath.training import load_recipe, resume, start
+from swath.training import load_recipe, start
 from swath.training.carry import carry_over, of_classes
 from swath.training.tasks import build_network
 from swath.weights import read_meta
@@ -81,18 +81,10 @@ def test_all_that_does_not_go_by_the_classes_is_carried_over(two: Path, shapes: 
 
 
 def test_a_death_in_either_stage_changes_nothing(two: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    assert start(str(two), out=whole) == 0
+    whole = deaths.whole(two, tmp_path / "whole")
     for number in (2, 4, 5):
-        run = tmp_path / f"run{number}"
-
-        def doomed(run: Path = run, number: int = number) -> int:
-            deaths.before_optimiser_step(number)
-            return start(str(two), out=run)
-
-        assert deaths.in_child(doomed) == deaths.KILLED
-        assert deaths.in_child(lambda run=run: resume(run)) == 0
-        assert deaths.results(run) == deaths.results(whole)
+        resumed = deaths.killed_and_resumed(two, tmp_path / f"run{number}", deaths.before_optimiser_step, number)
+        assert resumed == whole
 
 
 def test_a_stage_that_narrows_keeps_its_classes(two: Path, tmp_path: Path) -> None:
@@ -129,14 +121,8 @@ def test_mixed_pictures_are_listed_shown_and_resumed(shapes: Path, tmp_path: Pat
     with (whole / "mixed.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["picture", "from"] and len(rows) == 6 and rows[1][1] == str(folder / "p00_synthesized_image.png")
-
-    def doomed() -> int:
-        deaths.before_optimiser_step(8)
-        return start(str(tmp_path / "mixed.yaml"), out=run)
-
-    assert deaths.in_child(doomed) == deaths.KILLED
-    assert deaths.in_child(lambda: resume(run)) == 0
-    assert deaths.results(run) == deaths.results(whole)
+    resumed = deaths.killed_and_resumed(tmp_path / "mixed.yaml", run, deaths.before_optimiser_step, 8)
+    assert resumed == deaths.results(whole)
     assert start(str(tmp_path / "mixed.yaml"), [("data.cache", ["true"])], out=cached) == 0
     assert deaths.results(cached)["last.safetensors"] == deaths.results(whole)["last.safetensors"]
     assert start(str(shapes / "tiny.yaml"), out=tmp_path / "plain") == 0
@@ -166,7 +152,7 @@ def test_validation_at_a_size(shapes: Path, tmp_path: Path, monkeypatch: pytest.
         shown.append(segmenter.views.size)
         return evaluate(segmenter, *given, **more)
 
-    monkeypatch.setattr("swath.training.loop.evaluate", seen)
+    monkeypatch.setattr("swath.training.scoring.evaluate", seen)
     keys = [("epochs", ["1"]), ("validation.size", ["48x32"])]
     assert start(str(shapes / "tiny.yaml"), keys, out=tmp_path / "run") == 0
     assert shown == [(32, 48)]

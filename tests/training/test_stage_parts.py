@@ -16,7 +16,7 @@ import runs
 from swath.data.windows import WindowSpec
 from swath.errors import SwathError
 from swath.networks import create_model
-from swath.training import Stage, resume, start
+from swath.training import Stage, start
 from swath.training.config import Part
 from swath.training.optimisers import make_optimiser, norms, parameter_groups
 from swath.training.swa import SnapshotAverage
@@ -135,15 +135,8 @@ def recipe(shapes: Path) -> Path:
 
 
 def test_such_a_run_survives_its_death_bit_for_bit(recipe: Path, tmp_path: Path) -> None:
-    assert start(str(recipe), out=tmp_path / "whole") == 0
-
-    def doomed() -> int:
-        deaths.before_optimiser_step(9)
-        return start(str(recipe), out=tmp_path / "run")
-
-    assert deaths.in_child(doomed) == deaths.KILLED
-    assert deaths.in_child(lambda: resume(tmp_path / "run")) == 0
-    assert deaths.results(tmp_path / "run") == deaths.results(tmp_path / "whole")
+    resumed = deaths.killed_and_resumed(recipe, tmp_path / "run", deaths.before_optimiser_step, 9)
+    assert resumed == deaths.whole(recipe, tmp_path / "whole")
 
 
 def test_frozen_norms_keep_their_statistics_but_learn_their_weights(recipe: Path, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import platform
 import random
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+import deaths
 from swath.cards import load_card
 from swath.data.windows import Windows, WindowSpec
 from swath.errors import SwathError
@@ -29,6 +32,7 @@ from swath.training.checkpoint import (
 )
 from swath.training.class_weights import class_weights
 from swath.training.ema import MovingAverage
+from swath.training.machine import kept_memory
 from swath.training.optimisers import freeze, make_optimiser, parameter_groups
 from swath.training.report import thinned
 from swath.training.sources import Cached
@@ -149,6 +153,35 @@ def test_a_cache_is_the_source(shapes: Path) -> None:
             assert np.array_equal(cached.image(i), source.image(i))
             assert np.array_equal(cached.labels(i), source.labels(i))
     assert told[-1] == (14, 14)
+
+
+# Memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep memory")
+def test_memory_is_kept_while_training_and_given_back_afterwards() -> None:
+    block = 80 << 20  # bytes: beyond what glibc learns to keep by itself
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5):
+            torch.ones(block // 4)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    def held() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    def work() -> int:
+        usual = faults()
+        before = held()
+        with kept_memory() as kept:
+            faults()
+            fewer = faults()
+            within = held()
+        return 0 if kept and 10 * fewer < usual and within - before > block / 2 > held() - before else 1
+
+    assert deaths.in_child(work) == 0
 
 
 # Class weights

@@ -13,6 +13,7 @@ EXAMPLES = """
   swath recipes                        the list, with what the authors report
   swath recipes '*-camvid*'            those whose name matches
   swath recipes streets                every key of one, with its value, as YAML
+  swath recipes auto                   how swath chooses a recipe for any network and card
   swath recipes streets > mine.yaml    the beginning of a recipe of your own
 """
 
@@ -29,6 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.training.recipe_files import recipe_text
 
     pattern = arguments.recipe or "*"
+    if pattern == "auto":
+        from swath.training.auto import ABOUT
+
+        print(ABOUT, end="")
+        return 0
     if "*" not in pattern:
         print(recipe_text(load_recipe(pattern)), end="")
         return 0
@@ -53,5 +59,6 @@ def _show(recipes: list[Recipe]) -> None:
         console.print(f"    {recipe.network} on {cards}, {lengths}{unit}: [green]{recipe.reference or '-'}[/green]")
     console.print(
         f"\n{len(recipes)} recipes. After the colon: what the authors report, which is not what we have measured.\n"
-        "swath train NAME --data.root FOLDER  trains one, swath recipes NAME  shows all of its settings."
+        "swath train NAME --data.root FOLDER  trains one, swath recipes NAME  shows all of its settings.\n"
+        "swath train auto --network NAME --card CARD  chooses one for any two; swath recipes auto  says how."
     )

@@ -182,6 +182,7 @@ class Stage:
     amp: bool | None = None  # bfloat16 where it is safe; none: on a GPU (CPUs mostly emulate it, slowly)
     channels_last: bool = True
     compile: bool = False
+    graphs: bool = False  # forward and backward pass as one CUDA graph
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.iterations is None):
@@ -202,11 +203,19 @@ class Stage:
             raise SwathError(f"span is for schedules that end with the stage; {self.schedule} goes by its period")
         if self.quantise:
             whole = {"freeze": self.freeze, "parts": self.parts, "swa": self.swa is not None, "compile": self.compile}
-            for key, given in {**whole, "amp": self.amp}.items():
+            for key, given in {**whole, "graphs": self.graphs, "amp": self.amp}.items():
                 if given:
                     raise SwathError(
                         f"{key} does not go with quantise, which trains a network whole and in float32; leave it out"
                     )
+        if self.graphs:
+            for key, given in {
+                "accumulate": self.accumulate > 1,
+                "class_weight_share": min([self.class_weight_share, *_shares(self.tasks)]) < 1,
+                "task_weights: gradients": self.task_weights == "gradients",
+            }.items():
+                if given:
+                    raise SwathError(f"{key} does not go with graphs, which repeats one and the same pass; take one")
         if self.ema is not None and self.swa is not None:
             raise SwathError("ema and swa are two averages of the weights, of which one is measured; take one")
         if not 0 <= self.span[0] < self.span[1] <= 1:
@@ -244,6 +253,7 @@ class Recipe:
     checkpoint_iterations: int | None = None
     samples: int = 4  # validation pictures shown in the report
     tensorboard: bool = True
+    why: dict[str, str] = field(default_factory=dict)  # what `swath train auto` chose, and for what reason
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -261,6 +271,10 @@ class Recipe:
     def all_data(self) -> list[Data]:
         """The run's own, and those of stages that have others."""
         return [self.data, *(stage.data for stage in self.stages if stage.data is not None)]
+
+
+def _shares(tasks: dict[str, Task]) -> list[float]:
+    return [task.class_weight_share for task in tasks.values()]
 
 
 def _check_class_weights(weights: ClassWeights, share: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -24,8 +25,8 @@ class Display:
         if not self.log:
             return
         self.console.print(text, markup=False)
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")  # on a full disk the next checkpoint says so, and how to go on
 
     def start(self, done: int, total: int) -> None:
         """Begin to count a stage."""
@@ -68,12 +69,18 @@ class Pace:
     def __str__(self) -> str:
         speed = self.images / self.training if self.training else 0.0
         wait = self.waiting / self.training if self.training else 0.0
-        return f"{speed:.1f} images/s  waiting {wait:.0%}  {duration(self.left())} left"
+        left = f"  {duration(self.left())} left" if self.done < self.total else ""
+        return f"{speed:.1f} images/s  waiting {wait:.0%}{left}"
 
     def left(self) -> float:
         """Seconds to go, if everything (validations too) goes on as until now."""
         done = self.done - self._first
         return (time.monotonic() - self._began) / done * (self.total - self.done) if done else 0.0
+
+
+def counted(number: int, what: str) -> str:
+    """1 thread, 2 threads, no threads."""
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from swath.data import Source
-from swath.data.resized import Resized
 from swath.errors import SwathError
-from swath.evaluation import Scores, TaskScores, evaluate, evaluate_tasks
-from swath.evaluation.tasks import NUMBERS, in_words, numbers
-from swath.inference import Segmenter
-from swath.inference.views import Views
-from swath.networks import Network
+from swath.evaluation import Scores
+from swath.evaluation.tasks import NUMBERS
 from swath.networks.pruning import prune_to
 from swath.training.carry import carry_over, in_short, of_classes
 from swath.training.checkpoint import State, random_states, restore_random_states, save_checkpoint, seed_everything
@@ -28,31 +24,15 @@ from swath.training.guards import Finite, NotFinite, Stop, Stopped
 from swath.training.journal import Journal
 from swath.training.optimisers import norms
 from swath.training.postmortem import explain
+from swath.training.progress import Position, Report, show_bar, tell_scores
 from swath.training.quantised import summary
 from swath.training.replay import Replayed
-from swath.training.report import write_report
-from swath.training.samples import show_samples
+from swath.training.scoring import Scoring, Watch
 from swath.training.stage import StageRun, load_initial
 from swath.training.stream import Batch
 from swath.training.swa import SnapshotAverage
-from swath.training.tasks import build_network, has_more
+from swath.training.tasks import build_network
 from swath.weights import save_weights
-
-
-@dataclass
-class Position:
-    """Where a run stands: plain numbers, kept in checkpoints."""
-
-    stage: int = 0
-    step: int = 0  # iterations done in this stage, which is also the place in its stream of batches
-    total: int = 0  # iterations done in all stages
-    validated: int = 0  # `total` at the last validation
-    best: float = -1.0  # mIoU in this stage
-    best_total: int = 0  # and when that was
-    stale: int = 0  # validations since then
-    loss_count: int = 0  # since the last point of the loss curve
-    span_sum: float = 0.0  # since the last validation
-    span_count: int = 0
 
 
 class Trainer:
@@ -67,7 +47,8 @@ class Trainer:
         processes: Processes = ALONE,
     ):
         self.recipe, self.folder, self.sources = recipe, folder, sources  # training and validation of each stage
-        self.train_source, self.val_source = sources[0]
+        self.train_source, val_source = sources[0]
+        self.scoring = Scoring(val_source, recipe.validation.size, processes)
         self.display, self.processes = display, processes
         self.device = processes.device(recipe.device)
         self.card = self.train_source.card
@@ -76,6 +57,7 @@ class Trainer:
         more = [column for task in self.model.tasks for column, _, _ in NUMBERS.get(task, ())]
         classes = dict.fromkeys(name for train, _ in sources for name in train.card.class_names)
         self.journal = Journal(folder, list(classes), more)
+        self.report = Report(folder, recipe, self.journal)
         self.position = Position()
         self.finite = Finite()
         self.recent: deque[Replayed] = deque()
@@ -113,7 +95,8 @@ class Trainer:
         """Build the stage; from a checkpoint, take everything back as it was, the random states last."""
         stage = self.recipe.stages[self.position.stage]
         before = self.card
-        self.train_source, self.val_source = self.sources[self.position.stage]
+        self.train_source, val_source = self.sources[self.position.stage]
+        self.scoring = Scoring(val_source, self.recipe.validation.size, self.processes)
         self.card = self.train_source.card
         if state:
             self.model = build_network(self.recipe, self.card, self.position.stage)
@@ -161,7 +144,7 @@ class Trainer:
         if stage.init:
             load_initial(wide, stage.init)
         self.model, cuts = prune_to(wide, **stage.prune)
-        before, after = (self._scores(model, _quiet).miou or 0 for model in (wide, self.model))
+        before, after = (self.scoring.of_classes(model).miou or 0 for model in (wide, self.model))
         sizes = [sum(each.numel() for each in model.parameters()) for model in (wide, self.model)]
         self.display.line(
             f"pruned {len(cuts)} groups of channels: {sizes[0]:,} parameters -> {sizes[1]:,}, "
@@ -187,7 +170,9 @@ class Trainer:
             self.display.pace.step(waited, time.perf_counter() - began, run.config.batch)
             if at.step % self.recipe.log_every == 0:
                 self._log_loss(run)
-            self._show(run)
+            if at.step % run.an_epoch == 0 and not run.validates_at(at.step) and self.processes.leads:
+                self.report.write(at, self.card)
+            show_bar(self.display, run, at, self.journal)
             signal, due = self.agreement.reach(self.stop.signal, self._minutes_are_over())
             if signal:
                 self._leave(run, signal)
@@ -199,7 +184,6 @@ class Trainer:
         """One iteration. Nothing in here waits for the device."""
         at = self.position
         run.optimiser.set_rate(run.factor(at.step))
-        run.optimiser.zero_grad()
 
         def remember(part: Batch) -> None:
             self.recent.append(Replayed(at.total + 1, at.step, part, random_states()))
@@ -236,7 +220,7 @@ class Trainer:
             run.average.refresh(run.inputs(run.on_device(batch)) for batch in run.stream.batches(0, run.refreshing))
             self.processes.average_statistics(norms(run.learned))
         self.processes.equalise(run.learned.state_dict().values())
-        scores, more = self._measure(run)
+        scores, more = self.scoring(run.measured, self._watch(run))
         run.train_mode()
         miou = scores.miou if scores.miou is not None else 0.0
         at.validated, at.stale = at.total, at.stale + 1
@@ -250,40 +234,22 @@ class Trainer:
         rate = run.rate(at.step - 1)
         self.journal.add_scores(run.config.name, run.epoch(at.step), at.total, rate, loss, scores, more)
         self._save(run)
-        self._tell(run, scores, loss, more)
-        self._report(run, scores)
+        tell_scores(self.display, run, at, scores, loss, more)
+        if self.processes.leads:
+            self.report.look(run, at, self.scoring.shown, scores)
+            self.report.write(at, self.card)
 
-    def _measure(self, run: StageRun) -> tuple[Scores, dict[str, float | None]]:
-        """The scores of the segmentation, by which the best weights are chosen, and the numbers of other tasks."""
-
-        everyone = len(self.val_source) // self.processes.world  # pictures that every process has at least
+    def _watch(self, run: StageRun) -> Watch:
+        """Shows how far a validation is, and leaves it where a signal says so."""
 
         def watch(done: int, total: int, _: object = None) -> None:
             self.display.show("validating", self.position.step, f"{done} of {total} pictures")
-            signal, _ = self.agreement.reach(self.stop.signal, False) if done <= everyone else (None, False)
+            together = done <= self.scoring.everyones  # beyond, some processes have no picture to talk at
+            signal, _ = self.agreement.reach(self.stop.signal, False) if together else (None, False)
             if signal:
                 self._leave(run, signal)
 
-        if not has_more(self.model):
-            return self._scores(run.measured, watch), {}
-        scores: TaskScores = evaluate_tasks(run.measured, self._shown(), watch=watch, shard=self.processes.shard)
-        main = scores["segmentation"]
-        assert isinstance(main, Scores)
-        return main, numbers(scores)
-
-    def _scores(self, model: Network, watch: Callable[..., None]) -> Scores:
-        """Of all pictures, whichever process looks at them."""
-        size = self.recipe.validation.size
-        views = Views(size=size) if size else None
-        segmenter = Segmenter(model.eval(), optimise=False, views=views)  # scored at the labels' own size
-        if not self.processes.several:
-            return evaluate(segmenter, self.val_source, watch=watch)
-        return evaluate(segmenter, self.val_source, watch=watch, shard=self.processes.shard)
-
-    def _shown(self) -> Source:
-        """The validation split at the size at which it is shown to the network."""
-        size = self.recipe.validation.size
-        return Resized(self.val_source, size) if size else self.val_source
+        return watch
 
     def _end_stage(self, run: StageRun) -> None:
         run.close()
@@ -293,6 +259,7 @@ class Trainer:
         if at.stage + 1 < len(self.recipe.stages):
             at.best, at.stale, at.step = -1.0, 0, 0  # a later stage's network is another one; its best counts
         at.stage += 1
+        self.report.forget()
 
     def _gave_up(self, run: StageRun) -> bool:
         patience = run.validation.patience
@@ -346,39 +313,3 @@ class Trainer:
                 "iterations": self.position.total,
             },
         )
-
-    def _show(self, run: StageRun) -> None:
-        at = self.position
-        loss = f"loss {self.journal.steps[-1][4]:.3f}  " if self.journal.steps else ""
-        miou = f"mIoU {100 * at.best:.1f} %  " if at.best >= 0 else ""
-        title = f"epoch {run.epoch(at.step):.1f}/{run.epoch(run.steps):.3g}"
-        self.display.show(title, at.step, f"{loss}{miou}{self.display.pace}")
-
-    def _tell(self, run: StageRun, scores: Scores, loss: float | None, more: Mapping[str, float | None]) -> None:
-        at = self.position
-        named = [each for task in self.model.tasks for each in NUMBERS.get(task, ())]
-        others = "".join(f"{title} {in_words(more[column], unit)}  " for column, title, unit in named)
-        if run.config.task_weights != "fixed":
-            others += f"weights {' '.join(f'{name} {w:.3g}' for name, w in run.criterion.weights().items())}  "
-        stage = f"{run.config.name}  " if len(self.recipe.stages) > 1 else ""
-        mark = "  best" if at.best_total == at.total else ""
-        self.display.line(
-            f"{stage}epoch {run.epoch(at.step):.4g}/{run.epoch(run.steps):.4g}  iteration {at.step}/{run.steps}  "
-            f"loss {loss if loss is not None else float('nan'):.3f}  mIoU {100 * (scores.miou or 0):.1f} %  "
-            f"{others}{self.display.pace}{mark}"
-        )
-
-    def _report(self, run: StageRun, scores: Scores) -> None:
-        if not self.processes.leads:
-            return
-        samples = show_samples(run.measured, self._shown(), self.recipe.samples)
-        run.train_mode()
-        data = self.recipe.data_of(self.position.stage)
-        write_report(self.folder / "report.html", self.recipe, data, self.journal, scores, self.card, samples)
-        if self.journal.board:
-            for i, sample in enumerate(samples):
-                self.journal.board.add_image(f"sample/{i}", sample.strip(), self.position.total, dataformats="HWC")
-
-
-def _quiet(*_: object) -> None:
-    """Nothing is shown between two stages."""

@@ -26,9 +26,14 @@ def list_recipes() -> list[str]:
 def load_recipe(name: str | Path, overrides: Sequence[tuple[str, Sequence[str]]] = ()) -> Recipe:
     """A recipe by its name or the path of a YAML file, changed by (key, words) pairs as `--key words` gives them."""
     tree, path = _read(str(name), ())
+    return fill(Recipe, changed(tree, overrides), str(path) if path.parent != FOLDER else path.name)
+
+
+def changed(tree: Any, overrides: Sequence[tuple[str, Sequence[str]]]) -> Any:
+    """The tree of a recipe with what the command line gives."""
     for key, words in overrides:
-        tree = override(tree, _full_key(key, tree), Words(tuple(words)))
-    return fill(Recipe, tree, str(path) if path.parent != FOLDER else path.name)
+        tree = override(tree, full_key(key, tree), Words(tuple(words)))
+    return tree
 
 
 def save_recipe(recipe: Recipe, path: str | Path, comment: str) -> None:
@@ -79,7 +84,7 @@ def _find(name: str, beside: Path) -> Path:
     raise unknown("recipe", name, list_recipes())
 
 
-def _full_key(key: str, tree: Any) -> str:
+def full_key(key: str, tree: Any) -> str:
     """`lr` stands for `stages.0.lr` where there is but one stage, and `data.split` for the split to learn from."""
     if key == "data.split" or key.endswith(".data.split"):
         return key.removesuffix("split") + "train"

@@ -86,7 +86,7 @@ def replay(path: str | Path, device: str = "cpu") -> Outcome:
     recipe = fill(Recipe, yaml.safe_load(state["recipe"]), str(path))
     recipe.device = device
     for stage in recipe.stages:
-        stage.compile = False  # layers are looked into
+        stage.compile = stage.graphs = False  # layers are looked into
     card = load_card(recipe.data_of(state["stage"]).card)
     kept = random_states()
     try:

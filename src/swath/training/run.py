@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +21,15 @@ from swath.errors import SwathError
 from swath.files import atomic_write, make_folder
 from swath.training.checkpoint import State, newest_checkpoint
 from swath.training.config import Data, Mix, Recipe
-from swath.training.display import Display, duration
+from swath.training.display import Display, counted, duration
 from swath.training.distill import settle_teachers
 from swath.training.distributed import Processes, SaidElsewhere
 from swath.training.fill import as_plain
+from swath.training.graphs import check_graphs
 from swath.training.guards import Stopped
-from swath.training.launch import Launch
+from swath.training.launch import Launch, Place
 from swath.training.loop import Trainer
-from swath.training.machine import settle
+from swath.training.machine import kept_memory, settle
 from swath.training.meeting import join
 from swath.training.recipe_files import load_recipe, save_recipe
 from swath.training.sources import Cached, open_stages
@@ -41,6 +43,7 @@ _FILES = (CONFIG, *_TABLES, "log.txt", "report.html", "best.safetensors", "last.
 _FOLDERS = ("checkpoints", "tensorboard")
 # What may differ when a run is resumed: where things are and how fast they go, not what comes out.
 _RESUMABLE = ("data.root", "data.workers", "data.cache", "device", "tensorboard", "checkpoint_minutes", "samples")
+_HOW = ("accumulate", "graphs")  # of a stage
 
 Overrides = Sequence[tuple[str, Sequence[str]]]
 Sources = Sequence[tuple[Source, Source]]  # training and validation, of each stage
@@ -55,8 +58,14 @@ class _Plan:
     fresh: bool = False
 
 
-def start(name: str, overrides: Overrides = (), out: str | Path | None = None, overwrite: bool = False) -> int:
-    """Train a recipe (a name or a YAML file) in a new folder, runs/NAME unless `out` says otherwise."""
+def start(
+    name: str | Callable[[Place], Recipe],
+    overrides: Overrides = (),
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Train a recipe (a name, a YAML file, or what the first process makes) in a new folder, runs/NAME unless `out`
+    says otherwise."""
     return _together(lambda processes: _begin(name, overrides, out, overwrite, processes))
 
 
@@ -92,13 +101,17 @@ def _way_on(plan: _Plan, processes: Processes) -> str:
 
 
 def _begin(
-    name: str, overrides: Overrides, out: str | Path | None, overwrite: bool, processes: Processes
+    name: str | Callable[[Place], Recipe],
+    overrides: Overrides,
+    out: str | Path | None,
+    overwrite: bool,
+    processes: Processes,
 ) -> tuple[_Plan, Sources]:
     """Make the folder of a new run; torchrun and SLURM give the same command when they start a run again."""
-    recipe = load_recipe(name, overrides)
+    recipe = name(processes.place) if callable(name) else load_recipe(name, overrides)
     folder = Path(out) if out else Path("runs") / recipe.name
     settle(recipe, processes.place.neighbours)
-    _make_absolute(recipe)
+    make_absolute(recipe)
     launch = Launch()
     if (folder / CONFIG).exists():
         if launch.has_started(folder / "checkpoints") and _is_of(recipe, folder):
@@ -168,15 +181,16 @@ def _reopen(folder: Path, overrides: Overrides, processes: Processes) -> tuple[_
             f"{folder}: holds no run (there is no {CONFIG} in it); give the folder that `swath train` named"
         )
     for key, _ in overrides:
-        if re.sub(r"^stages\.\d+\.data\.", "data.", key) not in _RESUMABLE and key.rpartition(".")[2] != "accumulate":
+        if re.sub(r"^stages\.\d+\.data\.", "data.", key) not in _RESUMABLE and key.rpartition(".")[2] not in _HOW:
             raise SwathError(
-                f"--{key} would make another run of {folder}; resuming takes only {', '.join(_RESUMABLE)}, accumulate. "
+                f"--{key} would make another run of {folder}; resuming takes only {', '.join((*_RESUMABLE, *_HOW))}. "
                 f"Start a new run with: swath train {folder / CONFIG} --{key} … --out FOLDER"
             )
     recipe = load_recipe(folder / CONFIG, overrides)
     settle(recipe, processes.place.neighbours)
     for stage in recipe.stages:
         parts_of(stage, processes.world)
+        check_graphs(stage, processes.world)
     return _Plan(recipe, folder), open_stages(recipe)
 
 
@@ -196,7 +210,8 @@ def _go(plan: _Plan, sources: Sources, processes: Processes) -> int:
     display.line(_opening(recipe, folder, sources, done, processes))
     trainer = Trainer(recipe, folder, _all_cached(recipe, sources, processes, display), display, processes)
     try:
-        trainer.train(state)
+        with kept_memory() if recipe.device == "cpu" else nullcontext():
+            trainer.train(state)
     except Stopped as stopped:
         display.line(f"{stopped} after iteration {trainer.position.total}; everything is saved")
         display.line(f"resume with: {processes.place.command} train --resume {folder}")
@@ -241,7 +256,7 @@ def _opening(recipe: Recipe, folder: Path, sources: Sources, done: int, processe
     ]
     return (
         f"{what}: {recipe.network} on {', then on '.join(dict.fromkeys(cards))}, {recipe.device}, "
-        f"{recipe.threads} threads, {recipe.data.workers} workers{many}, in {folder}"
+        f"{counted(recipe.threads or 1, 'thread')}, {counted(recipe.data.workers or 0, 'worker')}{many}, in {folder}"
     )
 
 
@@ -262,7 +277,7 @@ def _cached(source: Source, readers: int, maps: Sequence[str], holders: int, dis
         return Mixed(_cached(source.own, readers, maps, holders, display), source.others, source.shares)
 
     def told(done: int, total: int) -> None:
-        display.show("reading pictures", done, "")
+        display.show("reading pictures", done, f"{done} of {total}")
 
     display.start(0, len(source))
     try:
@@ -271,7 +286,7 @@ def _cached(source: Source, readers: int, maps: Sequence[str], holders: int, dis
         display.stop()
 
 
-def _make_absolute(recipe: Recipe) -> None:
+def make_absolute(recipe: Recipe) -> None:
     """Paths as they are wherever the run's config.yaml is read again."""
     mixes = [mix for data in recipe.all_data() for mix in data.mix]
     places: list[Data | Mix] = [*recipe.all_data(), *mixes]

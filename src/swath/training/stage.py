@@ -24,6 +24,7 @@ from swath.training.config import Recipe, Stage, Validation
 from swath.training.distill import check_teacher
 from swath.training.distributed import ALONE, Processes, plain_norms, spread_alarm, without_exchange
 from swath.training.ema import MovingAverage
+from swath.training.graphs import Graph, check_graphs
 from swath.training.losses import Moment
 from swath.training.optimisers import freeze, make_optimiser, norms, parameter_groups
 from swath.training.quantised import check_quantised, deployed, fix_statistics, quantised
@@ -51,6 +52,7 @@ class StageRun:
     ):
         self.config = stage = recipe.stages[number]
         self.number, self.processes = number, processes
+        self.of_several = len(recipe.stages) > 1
         self.validation: Validation = recipe.validation
         if stage.init and load and not stage.prune:  # else it was loaded before the cut
             load_initial(model, stage.init)
@@ -80,6 +82,7 @@ class StageRun:
         self.forward: Callable[..., Any] = torch.compile(model) if stage.compile else model
         self.whole = _Whole(self.forward, self.criterion)
         self.shared: nn.Module = processes.wrapped(self.whole)  # now all processes have the weights of the first
+        self.graph = Graph(self._pass, self.whole) if stage.graphs else None
         self.average: MovingAverage | SnapshotAverage | None = None
         if stage.ema is not None:
             self.average = MovingAverage(model, stage.ema)
@@ -123,6 +126,11 @@ class StageRun:
 
     def learn(self, parts: Sequence[Batch], step: int, before: Callable[[Batch], None] | None = None) -> Tensor:
         """Gradients of a batch, taken part by part: `before` is called with each. Returns the mean loss."""
+        if self.graph:
+            if before:
+                before(parts[0])
+            return self.graph(self.on_device(parts[0]))
+        self.optimiser.zero_grad()
         losses: list[Tensor] = []
         if len(parts) > 1:  # else the wrapper does it: what layers and losses keep besides weights may count in them
             self.processes.equalise(self.whole.buffers())
@@ -135,6 +143,12 @@ class StageRun:
                 loss.backward(spread_alarm(loss, self.processes.several))  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+    def _pass(self, batch: Batch) -> Tensor:
+        """What a graph holds: the same in every iteration."""
+        loss = self.loss(batch, 0)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def settle_exchange(self, part: Batch, step: int) -> None:
         """Take a part without learning from it: after the first backward pass torch orders the gradients in its
@@ -163,6 +177,7 @@ class StageRun:
 
     def close(self) -> None:
         """Leave the network as a plain one to the next stage."""
+        self.graph = None
         plain_norms(self.model, self._norms)
 
     def train_mode(self) -> None:
@@ -255,6 +270,7 @@ def check_stages(recipe: Recipe, sources: Sequence[tuple[Source, Source]], proce
     check_quantised(recipe.stages, [source.card.class_names for source, _ in sources])
     for number, (stage, (source, val)) in enumerate(zip(recipe.stages, sources, strict=True)):
         parts_of(stage, processes)
+        check_graphs(stage, processes)
         model = bare_network(recipe, source.card, number)
         for each in (source, val):
             check_maps(model, each)

@@ -119,6 +119,12 @@ def make_depth_loss(named: LossNames, options: Mapping[str, Any]) -> Criterion:
     return criterion
 
 
+def changes_with_time(named: LossNames) -> list[str]:
+    """Those of some losses that go by the moment."""
+    table = {**LOSSES, **DEPTH_LOSSES}
+    return [name for name in _weights(named) if name in table and "moment" in inspect.signature(table[name]).parameters]
+
+
 def read_terms(
     table: Mapping[str, Callable[..., Tensor]], kind: str, named: LossNames, options: Mapping[str, Any]
 ) -> list[Term]:

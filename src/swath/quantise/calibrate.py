@@ -31,12 +31,14 @@ def calibrate(
     *,
     bias_correction: bool = True,
     steps: int | None = None,
+    reduce_range: bool = False,
 ) -> Quantised:
     """`model` computing with 8 bits; it stays as it is itself. `pictures`: batches of pixels as they come from files,
     no labels needed; they are gone through again until `steps` batches (none: once, with bias correction 60) are done.
 
     Ranges follow the batches. With `bias_correction`, the mean of each channel behind each convolution is compared with
-    that of the float network, and the bias goes a twentieth of the way there with every batch.
+    that of the float network, and the bias goes a twentieth of the way there with every batch. `reduce_range` rounds
+    weights to 7 bits, for processors that add up products of 8 bits in 16; a saved file does not keep that.
     """
     if model.quantised:
         raise SwathError(f"{model.name} computes with 8 bits already ({model.quantised}); give the float network")
@@ -44,6 +46,8 @@ def calibrate(
         raise SwathError("calibration needs at least one batch of pictures")
     captured = capture(model)
     answer = Quantised(model, scheme, captured=copy.deepcopy(captured))
+    if reduce_range:
+        answer.reduce_range()
     reference = fold(captured)
     count = steps or max(len(pictures), 60 if bias_correction else 1)
     for each in answer.ranges():

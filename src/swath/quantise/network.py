@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from swath.networks import Network
 from swath.quantise.capture import capture, example
 from swath.quantise.library import torchao
 from swath.quantise.norms import learn_statistics, tame
-from swath.quantise.prepare import RANGE, prepare
+from swath.quantise.prepare import RANGE, WEIGHT, prepare
 from swath.quantise.schemes import scheme_of
 
 
@@ -26,7 +27,8 @@ class Quantised(Network):
 
     def __init__(self, network: Network, scheme: str, learning: bool = False, captured: GraphModule | None = None):
         super().__init__(num_classes=network.num_classes, in_channels=network.inputs["image"])
-        self.name, self.arguments, self.meta = network.name, network.arguments, network.meta
+        self.name, self.arguments = network.name, network.arguments
+        self.meta = replace(network.meta, quantised=scheme) if network.meta else None
         self.inputs, self.tasks, self.preprocesses = network.inputs, network.tasks, network.preprocesses
         self.stride, self.min_size, self.deepest = network.stride, network.min_size, network.deepest
         self.align_corners = network.align_corners
@@ -71,6 +73,12 @@ class Quantised(Network):
     def ranges(self) -> list[Any]:
         """The quantisers of activations, in the order of the graph."""
         return [each for name, each in self.graph.named_children() if name.startswith(RANGE)]
+
+    def reduce_range(self) -> None:
+        """From now on, weights are rounded to 7 of their 8 bits."""
+        quantisers: list[Any] = [each for name, each in self.graph.named_children() if name.startswith(WEIGHT)]
+        for each in quantisers:
+            each.quant_min, each.quant_max = each.quant_min // 2, each.quant_max // 2
 
     def deployed(self) -> Quantised:
         """The form that is measured, saved and exported, with the tensors of now."""

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import tiny
-from swath.data.runs import unpacked
+from swath.data.runs import run_lengths, unpacked
 from swath.serve import outlines
 from swath.serve.outlines import TooRagged, polygons
-from swath.serve.runlengths import run_lengths
 
 
 def filled(shapes: list[outlines.Polygon], height: int, width: int) -> np.ndarray:

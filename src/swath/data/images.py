@@ -109,12 +109,20 @@ def write_label(path: str | Path, labels: NDArray[np.uint8], palette: NDArray[np
     """Write train ids as a palette PNG: the values are the ids, the palette is what a viewer shows."""
     if Path(path).suffix.lower() != ".png":
         raise SwathError(f"{path}: labels are written as PNG; give it a name that ends in .png")
+    data = encode_label(labels, palette)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def encode_label(labels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """The bytes of the file that `write_label` writes."""
     if labels.ndim != 2 or labels.dtype != np.uint8 or palette.shape != (256, 3):
         raise ValueError("labels must be H x W uint8 and the palette 256 x 3")
     picture = Image.fromarray(np.ascontiguousarray(labels))
     picture.putpalette(np.ascontiguousarray(palette, np.uint8).tobytes())
-    with atomic_write(path) as file:
-        picture.save(file, "PNG", compress_level=1)
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _bytes(path: str | Path) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEPS = 5  # corners are rounded to a fifth of a pixel, and edges are walked in such steps
+_LETTERS = 7  # of five bits each, for one count: enough for pictures of 2^34 pixels
 
 Ints = NDArray[np.int64]
 
@@ -78,6 +79,39 @@ def unpacked(text: str) -> list[int]:
                 value -= 1 << shift
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
     return counts
+
+
+def run_lengths(labels: NDArray[np.uint8]) -> dict[int, tuple[int, str]]:
+    """Of every class in a label map: how many pixels it covers, and its mask as `packed` writes it."""
+    flat = labels.T.ravel()  # COCO counts column by column
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    ends = np.append(starts[1:], flat.size)
+    values = flat[starts]
+    found = {}
+    for value in np.unique(values):
+        mine = values == value
+        begin, end = starts[mine], ends[mine]
+        gaps = begin - np.concatenate([[0], end[:-1]])
+        counts = np.stack([gaps, end - begin], axis=1).ravel()
+        if end[-1] < flat.size:
+            counts = np.append(counts, flat.size - end[-1])
+        found[int(value)] = int((end - begin).sum()), packed(counts)
+    return found
+
+
+def packed(counts: NDArray[np.int64]) -> str:
+    """The inverse of `unpacked`, letter for letter as COCO writes it; from the fourth count on, differences."""
+    values = counts.astype(np.int64)
+    values[3:] -= counts[1:-2]
+    shifts = 5 * np.arange(_LETTERS)
+    rest = values[:, None] >> shifts
+    # A number ends with the letter whose highest bit is its sign, and that of all that would follow.
+    ends = np.where(rest & 16 != 0, rest >> 5 == -1, rest >> 5 == 0)
+    length = np.argmax(ends, axis=1) + 1
+    place = np.arange(_LETTERS)
+    more = np.where(place < length[:, None] - 1, 32, 0)
+    letters = ((rest & 31) | more) + 48
+    return bytes(letters[place < length[:, None]].astype(np.uint8)).decode("ascii")
 
 
 def draw(turns: Ints, canvas: NDArray[np.bool_]) -> slice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from swath.data.images import encode_label
+from swath.data.runs import run_lengths
 from swath.errors import nearest
 from swath.inference import Segmentation
 from swath.serve.limits import Refused
 from swath.serve.outlines import TooRagged, polygons
-from swath.serve.runlengths import run_lengths
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,7 @@ class Format:
 
 def png(result: Segmentation) -> bytes:
     """The file that `Segmentation.save` writes."""
-    picture = Image.fromarray(np.ascontiguousarray(result.labels))
-    picture.putpalette(result.palette().tobytes())
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    return encode_label(result.labels, result.palette())
 
 
 def overlay(result: Segmentation) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from swath.data.addresses import Address, refused
 from swath.errors import SwathError
 
 
@@ -61,17 +60,8 @@ class Folder:
             raise SwathError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-class Remote:
-    """s3://, gs:// and what else fsspec finds a package for; that package brings its own retries and credentials."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root.rstrip("/")
-        self._process = 0
-        self._files: Any = None
-        self._path = ""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "_process": 0, "_files": None, "_path": ""}
+class Remote(Address):
+    """An object store, or another address."""
 
     def read(self, file: str, offset: int, length: int) -> bytes:
         """These bytes, all of them."""
@@ -82,29 +72,13 @@ class Remote:
         return self._cat(file)
 
     def _cat(self, file: str, **part: int) -> bytes:
-        self._open()
+        files, path = self.opened(file)
         try:
-            return bytes(self._files.cat_file(f"{self._path}/{file}", **part))
+            return bytes(files.cat_file(path, **part))
         except FileNotFoundError as error:
             raise SwathError(f"{self.root}/{file}: there is no such file") from error
-        except PermissionError as error:
-            raise SwathError(f"{self.root}/{file}: may not be read ({error}); check your credentials") from error
         except Exception as error:  # every store has errors of its own
-            said = " ".join(str(error).split())[:200] or type(error).__name__
-            raise SwathError(f"{self.root}/{file}: cannot be read ({said})") from error
-
-    def _open(self) -> None:
-        """The file system; a new one in every process, for connections do not survive a fork."""
-        if self._process == os.getpid():
-            return
-        try:
-            url_to_fs = importlib.import_module("fsspec.core").url_to_fs
-            self._files, path = url_to_fs(self.root)
-        except ImportError as error:  # of fsspec, or of the package that this kind of address needs
-            raise SwathError(f"{self.root}: needs a package that is not installed here ({error})") from error
-        except ValueError as error:
-            raise SwathError(f"{self.root}: is an address of no known kind ({error})") from error
-        self._path, self._process = str(path).rstrip("/"), os.getpid()
+            raise refused(f"{self.root}/{file}", "read", error) from error
 
 
 def all_of(data: bytes, length: int, where: str) -> bytes:

@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from archives import archive, here  # noqa: F401

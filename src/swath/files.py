@@ -1,10 +1,12 @@
-"""Writing files so that a person finds either the old one or the whole new one, never half of it."""
+"""Writing files so that a person finds either the old one or the whole new one, never half of it; and where to keep
+what can be had again."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,17 @@ def write_error(path: Path, error: OSError) -> SwathError:
     if error.errno in _FORBIDDEN:
         return SwathError(f"{path}: may not be written here ({error.strerror}); choose another folder")
     return SwathError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def cache_folder() -> Path:
+    """Where the platform keeps what can be had again. A RuntimeError where the user has no home."""
+    if sys.platform == "darwin":
+        base = Path("~/Library/Caches").expanduser()
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local").expanduser()
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return base / "swath"
 
 
 def make_folder(path: str | Path) -> Path:

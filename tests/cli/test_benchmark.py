@@ -7,6 +7,7 @@ import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import cv2
 import pytest
 
 import swath.bench.run
@@ -19,6 +20,7 @@ QUICK = ["--size", "96x64", "--iterations", "2", "--warmup", "0"]
 @pytest.fixture(autouse=True)
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(swath.bench.run, "peak_memory", lambda *_: 12 * 2**20)  # a process a network; tested by itself
     tiny.weights(tmp_path / "w.safetensors", dataset="shapes", score={"miou": 0.5})
     return tmp_path
@@ -57,7 +59,7 @@ def test_other_formats_are_printed(capsys: pytest.CaptureFixture[str], style: st
     elif style == "csv":
         assert printed.splitlines()[1].startswith("contextnet14_160,network,")
     else:
-        assert [line.count("|") for line in printed.splitlines()] == [16] * 3
+        assert [line.count("|") for line in printed.splitlines()] == [19] * 3
 
 
 def test_patterns_name_networks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +76,42 @@ def test_a_plot_without_a_score_is_not_drawn(capsys: pytest.CaptureFixture[str])
     assert "a.svg: not drawn" in capsys.readouterr().err and not Path("a.svg").exists()
 
 
+def test_engines_are_compared_and_the_fastest_is_used_from_then_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx'")
+    pytest.importorskip("onnxscript", reason="the extra 'onnx'")
+    quick = [*QUICK, "--stages", "mask", "--threads", "1"]
+    assert main(["benchmark", "w.safetensors", *quick, "--engines", "torch,onnxruntime", "--json", "a.json"]) == 0
+    first, second = json.loads(Path("a.json").read_text())["results"]
+    assert (first["engine_key"], second["engine_key"]) == ("torch", "onnxruntime")
+    assert second["convert"] > 0 and first["convert"] == 0 and first["start"] > 0
+    printed = capsys.readouterr().out
+    assert "1.00x" in printed and "w.safetensors: fastest is" in printed and "swath uses it here from now on" in printed
+    (known,) = Path("cache/swath/measured").iterdir()
+    told = json.loads(known.read_text())
+    told["measurements"][0]["figures"] = {
+        name: {"ms": ms, "start": 0.1, "convert": 1.0} for name, ms in (("torch", 34.0), ("onnxruntime", 21.4))
+    }
+    known.write_text(json.dumps(told))
+    cv2.imwrite("a.png", tiny.picture(0, 64, 96))
+    assert main(["predict", "w.safetensors", "a.png", "--out", "out", "--threads", "1"]) == 0
+    line = capsys.readouterr().err
+    assert line.startswith("engine: ONNX Runtime ") and line.endswith("against 34 ms of torch at 96x64)\n")
+    assert main(["predict", "w.safetensors", "a.png", "--out", "torch", "--engine", "torch", "--threads", "1"]) == 0
+    assert "engine:" not in capsys.readouterr().err
+    assert (cv2.imread("out/a.png") != cv2.imread("torch/a.png")).mean() < 1e-3
+
+    # files of all kinds stand side by side, and an engine that is asked for wins over what is remembered
+    (made,) = Path("cache/swath/engines").glob("*.onnx")
+    Path("w.onnx").write_bytes(made.read_bytes())
+    assert main(["benchmark", "w.safetensors", "w.onnx", *quick, "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["engine"].split()[0] for row in rows] == ["torch", "ONNX"]
+    assert float(rows[0]["times the first"]) == 1.0
+    assert float(rows[1]["times the first"]) == pytest.approx(float(rows[0]["p50"]) / float(rows[1]["p50"]))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -84,6 +122,9 @@ def test_a_plot_without_a_score_is_not_drawn(capsys: pytest.CaptureFixture[str])
         (["contextnet14", "--size", "512"], "such as 1024x512"),
         (["contextnet14", "--iterations", "0"], "--iterations '0'"),
         (["contextnet14", "--size", "16x16"], "needs at least 32x32"),
+        (["w.safetensors", "--engines", "torch,openvin"], "did you mean 'openvino'?"),
+        (["w.safetensors", "--engine", "torch", "--engines"], "give one of the two"),
+        (["w.safetensors", "--engine", "graphs"], "'graphs' does not run on device 'cpu'"),
     ],
 )
 def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:

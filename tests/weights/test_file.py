@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from swath import SwathError, create_model, load, save
 from swath.networks import Preprocess
-from swath.weights import read_meta
+from swath.weights import describe_again, read_meta
 
 ABOUT = {"classes": ["road", "sky"], "colors": [(128, 64, 128), (70, 130, 180)]}
 
@@ -42,8 +42,8 @@ def test_keys_of_the_description_are_frozen(path: Path) -> None:
         metadata = file.metadata()
     assert list(metadata) == ["swath"]
     assert sorted(json.loads(metadata["swath"])) == [
-        "arguments", "aux", "categories", "classes", "colors", "dataset", "format", "network", "notes",
-        "preprocesses", "quantised", "recipe", "score", "swath",
+        "arguments", "aux", "calibration", "categories", "classes", "colors", "dataset", "format", "network", "notes",
+        "preprocesses", "quantised", "recipe", "score", "swath", "temperature",
     ]  # fmt: skip
     assert sorted(json.loads(metadata["swath"])["preprocesses"]["image"]) == [
         "mean", "multiple", "order", "scale", "std",
@@ -75,6 +75,13 @@ def test_other_files_are_refused_by_name(tmp_path: Path, path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(SwathError, match="no description"):
         load(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": 0}, {"temperature": "hot"}, {"calibration": [1]}])
+def test_a_damaged_temperature_is_refused(path: Path, wrong: dict[str, object]) -> None:
+    describe_again(path, path, **wrong)
+    with pytest.raises(SwathError, match="description is damaged"):
+        read_meta(path)
 
 
 def test_tensors_of_another_network_are_named(tmp_path: Path, path: Path) -> None:

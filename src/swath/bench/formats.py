@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+from swath.bench.manifest import NAMES
 from swath.bench.run import Result
 from swath.report import Dot, scatter_chart
 
@@ -25,9 +26,10 @@ COLUMNS = (
     "memory",
     "mIoU",
     "mIoU of",
+    "engine",
+    "start, s",
+    "times the first",
 )
-FULL = {"network": "network", "mask": "network + mask", "file": "file to file"}
-
 _STYLE = "<style>text{font:12px system-ui,sans-serif;fill:#334155}.strong{font-weight:600}.faint{fill:#94a3b8}</style>"
 
 _OURS, _CLAIMED = "#2563eb", "#94a3b8"
@@ -46,10 +48,19 @@ def rows(results: list[Result]) -> list[dict[str, Any]]:
             "memory": result.peak_memory,
             "mIoU": result.score.get("miou"),
             "mIoU of": f"{result.score['on']}, by {result.score['by']}" if result.score else None,
+            "engine": result.engine,
+            "start, s": result.start,
+            "times the first": _times_the_first(results, result, stage),
         }
         for result in results
         for stage, latency in result.latency.items()
     ]
+
+
+def _times_the_first(results: list[Result], result: Result, stage: str) -> float | None:
+    """How many times as fast as the first that was named, by medians."""
+    first = results[0].latency.get(stage)
+    return first.p50 / result.latency[stage].p50 if first else None
 
 
 def as_csv(results: list[Result]) -> str:
@@ -65,7 +76,9 @@ def readable(row: dict[str, Any]) -> list[str]:
     times = [f"{row[key]:.1f}" for key in ("p50", "p90", "p99", "mean", "std", "min", "max", "images/s")]
     memory = "-" if row["memory"] is None else f"{row['memory'] / 2**20:.0f} MiB"
     counts = [f"{row['parameters'] / 1e6:.3f} M", f"{row['MACs'] / 1e9:.3f} G", memory]
-    return [row["network"], FULL[row["stage"]], *times, *counts, score(row), row["mIoU of"] or ""]
+    start, ratio = f"{row['start, s']:.1f}", "-" if row["times the first"] is None else f"{row['times the first']:.2f}x"
+    told = [score(row), row["mIoU of"] or "", row["engine"], start, ratio]
+    return [row["network"], NAMES[row["stage"]], *times, *counts, *told]
 
 
 def score(row: dict[str, Any]) -> str:
@@ -100,5 +113,5 @@ def as_chart(results: list[Result]) -> str:
     )
     said = [f"measured on {', '.join(ours)}"] if ours else []
     said += [f"grey: the authors' claims on {', '.join(claimed)}"] if claimed else []
-    chart = scatter_chart(dots, x_label=f"{FULL[stage]}, ms (median)", y_label=f"mIoU, % ({'; '.join(said)})")
+    chart = scatter_chart(dots, x_label=f"{NAMES[stage]}, ms (median)", y_label=f"mIoU, % ({'; '.join(said)})")
     return chart.replace(">", f' width="960">{_STYLE}<rect width="100%" height="100%" fill="white"/>', 1)

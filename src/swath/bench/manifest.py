@@ -20,10 +20,12 @@ STAGES = {
     "file": "a JPEG on the disk (quality 95) to a label PNG on the disk, flushed, as `swath predict --write labels` "
     "does it; one picture at a time",
 }
+NAMES = {"network": "network", "mask": "network + mask", "file": "file to file"}
 PROTOCOL = (
     "eval and inference mode; batch norms folded and channels last where torch is the engine; warm-up not counted; "
-    "every call is waited for (the device is synchronised) and timed by itself with a monotonic clock; percentiles "
-    "over all calls; the picture is a synthetic street; networks by name have random weights, whose ragged label maps "
+    "every call is waited for (the device is synchronised) and timed by itself with a monotonic clock; several "
+    "networks, files or engines take turns in ten rounds, each turn after a call that is not counted; percentiles over "
+    "all calls; the picture is a synthetic street; networks by name have random weights, whose ragged label maps "
     "make the mask slower than a trained network's"
 )
 MEMORY = "peak beyond the loaded network during one pass from pixels to labels, in a process of its own"
@@ -42,7 +44,11 @@ def manifest(device: str) -> dict[str, Any]:
             "swath": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
-            **{name: version for name in ("onnxruntime", "numpy") if (version := _version(name))},
+            **{
+                name: version
+                for name in ("onnxruntime", "openvino", "tensorrt", "executorch", "numpy")
+                if (version := _version(name))
+            },
         },
         "stages": STAGES,
         "protocol": PROTOCOL,

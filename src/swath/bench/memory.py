@@ -35,14 +35,21 @@ def peak_memory(target: str, settings: dict[str, Any]) -> int | None:
 
 
 def _measure(
-    target: str, size: tuple[int, int], batch: int, num_classes: int, device: str, dtype: str, threads: int
+    target: str,
+    size: tuple[int, int],
+    batch: int,
+    num_classes: int,
+    device: str,
+    dtype: str,
+    threads: int,
+    engine: str | None = None,
 ) -> int:
     from swath.bench.targets import open_target
 
     torch.set_num_threads(threads)
-    segmenter = open_target(target, num_classes=num_classes, device=device, dtype=dtype).segmenter
+    segmenter = open_target(target, engine, num_classes=num_classes, device=device, dtype=dtype).segmenter
     pixels = torch.randint(0, 256, (batch, *size, segmenter.description.channels), dtype=torch.uint8)
-    small = (1, *segmenter.description.min_size, segmenter.description.channels)
+    small = (1, *(segmenter.description.shape or segmenter.description.min_size), segmenter.description.channels)
     segmenter.labels(torch.zeros(small, dtype=torch.uint8))  # code and thread pools are loaded at the first pass
     if torch.device(device).type == "cuda":
         before = torch.cuda.memory_allocated(device)

@@ -1,18 +1,24 @@
-"""What can be benchmarked: a network by name, weights, an exported file."""
+"""What can be benchmarked: a network by name, weights, an exported file or bundle; each by one engine or several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
 
 from swath.errors import SwathError
 from swath.inference import Segmenter
-from swath.inference.runtimes import KINDS
+from swath.inference.runtimes import KINDS, converted, model_file
+from swath.inference.runtimes.bundle import LIST
+from swath.inference.runtimes.engines import CONVERTED, WEIGHTS, default_engine, present
 from swath.networks import Network, create_model, model_info
 from swath.weights import load_weights
+
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -23,38 +29,97 @@ class Target:
     segmenter: Segmenter
     shapes: Network
     score: dict[str, Any]  # {"miou": percent, "on": dataset, "by": "swath" or "authors"}, or empty
+    engine: str  # as --engine calls it
+    subject: Network | Path  # what the engine was given
+    opening: float  # seconds until it could be used
+    convert: float  # seconds to make the file that the engine runs; 0 where it was there
 
 
-def open_target(name: str, *, num_classes: int = 19, device: str = "cpu", dtype: str = "float32") -> Target:
-    """A network of the registry with fresh weights, or a file."""
+@dataclass(frozen=True)
+class _Model:
+    """What a name stands for, before an engine is chosen."""
+
+    name: str
+    subject: Network | Path
+    score: dict[str, Any]
+
+
+def open_targets(
+    name: str,
+    engines: Sequence[str] = (),
+    *,
+    num_classes: int = 19,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> tuple[list[Target], dict[str, str]]:
+    """A network of the registry with fresh weights, or a file: by the engine of its ending where none is named, by all
+    that are here (`all`), or by those named. Of `all`, who cannot run it is returned with the reason."""
+    model = _model(name, num_classes)
+    ending = WEIGHTS if isinstance(model.subject, Network) else model.subject.suffix
+    if ALL not in engines:
+        return [_open(model, each, device, dtype) for each in engines or (default_engine(ending),)], {}
+    targets, failures = [], {}
+    for engine in present(ending, device):
+        if engine in CONVERTED and ending == WEIGHTS and dtype != "float32":
+            continue
+        try:
+            targets.append(_open(model, engine, device, dtype))
+        except SwathError as error:
+            failures[engine] = str(error)
+    if not targets:
+        raise SwathError(next(iter(failures.values()), f"{name}: no engine for it is here"))
+    return targets, failures
+
+
+def open_target(
+    name: str, engine: str | None = None, *, num_classes: int = 19, device: str = "cpu", dtype: str = "float32"
+) -> Target:
+    """One of them."""
+    targets, _ = open_targets(name, (engine,) if engine else (), num_classes=num_classes, device=device, dtype=dtype)
+    return targets[0]
+
+
+def _model(name: str, num_classes: int) -> _Model:
     path = Path(name)
-    if path.suffix in KINDS:
-        return _open_file(path, device, dtype)
-    info = model_info(name)
-    torch.manual_seed(0)
-    network = create_model(info.name, num_classes=num_classes).drop_aux().eval()
-    score: dict[str, Any] = {}
-    if info.claims.miou:
-        dataset, miou = next(iter(info.claims.miou.items()))
-        score = {"miou": miou, "on": dataset, "by": "authors"}
-    return Target(info.name, Segmenter(network, device, dtype=dtype), network, score)
-
-
-def _open_file(path: Path, device: str, dtype: str) -> Target:
-    if path.suffix == ".safetensors":
+    if path.suffix not in KINDS and not (path / LIST).is_file():
+        info = model_info(name)
+        torch.manual_seed(0)
+        network = create_model(info.name, num_classes=num_classes).drop_aux().eval()
+        score: dict[str, Any] = {}
+        if info.claims.miou:
+            dataset, miou = next(iter(info.claims.miou.items()))
+            score = {"miou": miou, "on": dataset, "by": "authors"}
+        return _Model(info.name, network, score)
+    path = model_file(path)
+    if path.suffix == WEIGHTS:
         network = load_weights(path)
-        segmenter = Segmenter(network, device, dtype=dtype)
-    elif dtype != "float32":
-        raise SwathError(
-            f"{path}: an exported file keeps its precision; leave --dtype {dtype} out, or give the weights"
-        )
+        return _Model(name, network, _score(network.meta))
+    return _Model(name, path, {})
+
+
+def _open(model: _Model, engine: str, device: str, dtype: str) -> Target:
+    subject = model.subject
+    convert = 0.0
+    base = engine.partition(":")[0]
+    if isinstance(subject, Network) and base in CONVERTED and not converted.ready(subject, CONVERTED[base], device):
+        start = perf_counter()
+        Segmenter(subject, device, engine=engine, dtype=dtype)
+        convert = perf_counter() - start
+    start = perf_counter()
+    segmenter = Segmenter(subject, device, engine=engine, dtype=dtype)
+    opening = perf_counter() - start
+    score = model.score
+    if isinstance(subject, Network):
+        shapes = subject
     else:
-        segmenter = Segmenter(path, device)
         meta = segmenter.description.meta
+        score = _score(meta)
         with torch.device("meta"):
-            network = create_model(meta.network, **meta.arguments).drop_aux().eval()
-    meta = segmenter.description.meta
-    score = {}
-    if isinstance(miou := meta.score.get("miou"), (int, float)):
-        score = {"miou": 100 * float(miou), "on": meta.dataset, "by": "swath"}
-    return Target(str(path), segmenter, network, score)
+            shapes = create_model(meta.network, **meta.arguments).drop_aux().eval()
+    return Target(model.name, segmenter, shapes, score, engine, subject, opening, max(0.0, convert - opening))
+
+
+def _score(meta: Any) -> dict[str, Any]:
+    if meta is not None and isinstance(miou := meta.score.get("miou"), (int, float)):
+        return {"miou": 100 * float(miou), "on": meta.dataset, "by": "swath"}
+    return {}

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swath.cli import options
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from swath.bench import Result
+    from swath.bench.run import Watch
 
 HELP = "time networks, weights and exported files; count their MACs and memory"
 EXAMPLES = """
   swath benchmark contextnet12 contextnet14 contextnet18 --size 1024x512 --device cpu --iterations 50 --warmup 5
-  swath benchmark best.safetensors best.onnx --size 2048x1024 --threads 1       which engine is faster here?
+  swath benchmark best.safetensors --engines --size 1024x512      which engine is fastest here? It is used from then on
+  swath benchmark best.safetensors --engines torch,openvino
+  swath benchmark best.safetensors best.onnx best.xml bundle/ --size 2048x1024 --threads 1     files side by side
   swath benchmark contextnet14 --device cuda --dtype float16 --batch-size 8 --stages network
   swath benchmark 'contextnet*' --json speed.json --csv speed.csv --plot speed.svg
 """
 STAGES = ("network", "mask", "file")
-TIMES = ("stage", "p50", "p90", "p99", "mean", "images/s")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write everything, with a manifest of what was timed")
     parser.add_argument("--csv", metavar="FILE", help="write a row a network and stage")
     parser.add_argument("--plot", metavar="FILE.svg", help="draw mIoU over latency, where a score is known")
+    parser.add_argument(
+        "--engines",
+        nargs="?",
+        const=["all"],
+        type=_engines,
+        metavar="NAME,NAME",
+        help="compare engines on each network and remember the fastest; without names, all that are here (compiled "
+        "takes a minute to start)",
+    )
     options.add_engine(parser)
 
 
@@ -68,12 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
     import json
     import sys
 
-    from swath.bench import Settings, benchmark, formats
+    from rich.console import Console
+
+    from swath.bench import Settings, benchmark, formats, tables
     from swath.bench.run import as_json
     from swath.files import atomic_write
 
     options.set_threads(arguments.threads)
     names = _names([*arguments.models, *arguments.more])
+    if arguments.engine and arguments.engines:
+        raise SwathError("--engine names one engine, --engines several to compare; give one of the two")
     settings = Settings(
         size=arguments.size,
         device=arguments.device,
@@ -83,12 +99,12 @@ def run(arguments: argparse.Namespace) -> int:
         num_classes=arguments.num_classes,
         dtype=arguments.dtype,
         stages=tuple(arguments.stages),
+        engines=tuple(arguments.engines or ([arguments.engine] if arguments.engine else [])),
     )
-    results = []
-    for number, result in enumerate(benchmark(names, settings), 1):
-        results.append(result)
-        if sys.stderr.isatty():
-            print(f"{number}/{len(names)} {result.name}", file=sys.stderr)
+    with _watching() as watch:
+        results = benchmark(names, settings, watch)
+    for who, reason in watch.failures.items():
+        print(f"swath: {who}: {reason}", file=sys.stderr)
     everything = as_json(results, settings)
     written: dict[str | None, Callable[[], str]] = {
         arguments.json: lambda: json.dumps(everything, indent=1),
@@ -103,7 +119,11 @@ def run(arguments: argparse.Namespace) -> int:
             with atomic_write(path, "w") as file:
                 file.write(text())
     if arguments.format == "table":
-        _print(results, everything)
+        console = Console()
+        tables.show(console, results, everything)
+        if arguments.engines:
+            for line in [*tables.choices(results), *_missing(results, arguments.device)]:
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
     else:
         printed: dict[str, Callable[[], str]] = {
             "json": lambda: json.dumps(everything, indent=1),
@@ -112,6 +132,47 @@ def run(arguments: argparse.Namespace) -> int:
         }
         print(printed[arguments.format]())
     return 0
+
+
+def _watching() -> AbstractContextManager[Watch]:
+    """A bar with what is being done and the time left; silent where nobody watches."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from swath.bench.run import Watch
+
+    @contextmanager
+    def bar() -> Iterator[Watch]:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+            task = progress.add_task("", total=None)
+            yield Watch(
+                doing=lambda text, total: progress.reset(task, description=text, total=total),
+                step=lambda: progress.advance(task),
+            )
+
+    return bar()
+
+
+def _missing(results: list[Result], device: str) -> list[str]:
+    """Engines of weights that are not here, each with what to do about it."""
+    from swath.inference.runtimes.engines import ENGINES, WEIGHTS, absence
+
+    known = {result.engine_key for result in results}
+    reasons = {
+        name: absence(name, WEIGHTS, device)
+        for name, engine in ENGINES.items()
+        if WEIGHTS in engine.opens and name not in known
+    }
+    said = [f"{name} {reason}" for name, reason in reasons.items() if reason]
+    return [f"not compared: {'; '.join(said)}"] if said else []
+
+
+def _engines(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _names(words: list[str]) -> list[str]:
@@ -127,45 +188,3 @@ def _names(words: list[str]) -> list[str]:
     if not names:
         raise SwathError("give at least one network, weights file or exported file; `swath models` lists the networks")
     return names
-
-
-def _print(results: list[Result], everything: dict[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from swath.bench import formats
-
-    told, settings = everything["manifest"], everything["settings"]
-    console = Console()
-    named = Table(box=box.SIMPLE_HEAD)
-    named.add_column("network", overflow="fold")
-    for column in ("parameters", "MACs", "memory", "mIoU"):
-        named.add_column(column, justify="right", no_wrap=True)
-    timed = Table(box=box.SIMPLE_HEAD, title="milliseconds a call", title_justify="left")
-    timed.add_column("network", overflow="fold")
-    for column in TIMES:
-        timed.add_column(column, justify="right" if column != "stage" else "left", no_wrap=True)
-    last = None
-    for row in formats.rows(results):
-        cells = dict(zip(formats.COLUMNS, formats.readable(row)))
-        if first := row["network"] != last:
-            named.add_row(
-                *(cells[column] for column in ("network", "parameters", "MACs", "memory")), formats.score(row)
-            )
-            if last is not None:
-                timed.add_section()
-        last = row["network"]
-        timed.add_row(cells["network"] if first else "", *(cells[column] for column in TIMES))
-    console.print(named)
-    console.print(timed)
-    versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
-    console.print(
-        f"{settings['size']} (width x height), batch {settings['batch']}, {settings['dtype']}, "
-        f"{settings['iterations']} calls after {settings['warmup']} of warm-up; "
-        f"{told['device']}, {told['threads']} of {told['cores']} threads; {versions}",
-        highlight=False,
-    )
-    for engine in dict.fromkeys(result.engine for result in results):
-        users = ", ".join(result.name for result in results if result.engine == engine)
-        console.print(f"{engine}: {users}", highlight=False)

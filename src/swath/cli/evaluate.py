@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swath.cli import options
+from swath.cli import opening, options
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", help=".safetensors, or an exported .onnx, .pt2, .pt")
+    parser.add_argument("weights", help=".safetensors, an exported file (.onnx, .xml, .pt2, …), a bundle")
     parser.add_argument("--card", help="dataset: a built-in name or a YAML file (default: what the weights name)")
     parser.add_argument("--root", help="the dataset's folder")
     parser.add_argument("--split", default="val", help="which part of it (default: %(default)s)")
@@ -80,7 +80,7 @@ def _labels(arguments: argparse.Namespace, network: Network | None, shard: tuple
     views = options.views(arguments)
     if shard and (arguments.report or arguments.per_picture):
         raise SwathError("--report and --per-picture need every picture in one process; start it without torchrun")
-    segmenter = Segmenter(network or arguments.weights, device, views=views)
+    segmenter = Segmenter(network or arguments.weights, device, engine=opening.fixed_engine(arguments), views=views)
     segmenter.name = arguments.weights
     source = _source(arguments, segmenter.description.meta.dataset)
     pictures = PerPicture(source.card) if arguments.per_picture else None

@@ -6,35 +6,45 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swath.cli import options
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from swath.deploy import Report
     from swath.networks import Network
 
-HELP = "turn weights into an ONNX, TorchScript or .pt2 file, or a web page"
+HELP = "turn weights into a certified bundle for another engine, or a web page"
 EXAMPLES = """
-  swath export best.safetensors --to onnx                       best.onnx: uint8 pixels in, logits out
+  swath export best.safetensors --to onnx                       best-onnx/: model.onnx and what proves it right
+  swath export best.safetensors --to openvino --precision fp16  weights in halves, a file of half the size
+  swath export best.safetensors --to executorch --size 512x256  for phones and boards; one size
+  swath export best.safetensors --to tensorrt --precision fp16  on the machine with the GPU
+  swath export best.safetensors --to aot                        machine code for processors like this one (takes g++)
   swath export best.safetensors --to onnx --finish inside       uint8 pixels in, uint8 labels out
-  swath export best.safetensors --to pt2 --out model.pt2        a torch.export program
-  swath export best.safetensors --to torchscript                deprecated in torch: prefer pt2
+  swath export best.safetensors --to onnx --out best.onnx       the model file alone
   swath export best.safetensors --to onnx --picture street.jpg  compare on your pictures too
   swath export best.safetensors --to web --out site/            a static page: pictures, videos, the camera
   swath export best.safetensors --to web --picture street.jpg   with a sample on it; see it by
                                                                 `python -m http.server -d best-site`
 
-What goes in is `image`: uint8, batch x height x width x channels, RGB; any size the network takes. What comes out is
-`labels` (uint8, batch x height x width) or `logits` (float, batch x classes x height/stride x width/stride); everything
-else, such as class names and how to enlarge logits, stands as JSON in the file under the key `swath`.
+What goes in is `image`: uint8, batch x height x width x channels, RGB; any size the network takes, or the one of
+--size. What comes out is `labels` (uint8, batch x height x width) or `logits` (float32, batch x classes x
+height/stride x width/stride); everything else, such as class names and how to enlarge logits, stands as JSON in the
+file under the key `swath`. A bundle is a folder: the model, bundle.json, pictures with the labels that must come out,
+verify.py for devices without swath, README.txt with the lines of code; `swath verify BUNDLE` re-runs it anywhere.
 
 A site (--to web) holds the network and onnxruntime-web; any static host serves it, no request leaves it. The runtime is
 fetched once, through npm where that is installed, and kept in the cache folder.
 """
+# The keys of swath.deploy.FORMATS, which would import torch; a test holds them together.
+FORMATS = ("onnx", "openvino", "tensorrt", "executorch", "pt2", "aot", "torchscript", "web")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", help="a .safetensors file")
-    parser.add_argument("--to", required=True, choices=("onnx", "torchscript", "pt2", "web"), help="what to make")
+    parser.add_argument(
+        "--to", required=True, choices=FORMATS, help="what to make (torchscript: torch has deprecated it)"
+    )
     parser.add_argument(
         "--finish",
         choices=("outside", "inside"),
@@ -42,7 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="outside: logits come out, and swath's own engines finish them fastest; inside: labels come out "
         "(default: %(default)s)",
     )
-    parser.add_argument("--out", metavar="FILE", help="where to; of web a folder (default: beside the weights)")
+    parser.add_argument(
+        "--size", type=options.size, metavar="WxH", help="for pictures of this size alone (default: any)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16"),
+        default="fp32",
+        help="what it computes with; of openvino: how weights are stored (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a folder for the bundle (default: WEIGHTS-FORMAT beside the weights), or a file with the format's ending "
+        "for the model alone; of web the site's folder",
+    )
     parser.add_argument(
         "--picture",
         action="append",
@@ -59,10 +83,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import torch
-
-    from swath.data import read_image
-    from swath.deploy import FORMATS, export
     from swath.weights import load_weights
 
     weights = Path(arguments.weights)
@@ -75,11 +95,40 @@ def run(arguments: argparse.Namespace) -> int:
         return _site(arguments, network)
     if arguments.runtime or arguments.no_webgpu:
         raise SwathError("--runtime and --no-webgpu go with --to web")
-    out = Path(arguments.out) if arguments.out else weights.with_suffix(FORMATS[arguments.to])
+    return _model(arguments, network)
+
+
+def _model(arguments: argparse.Namespace, network: Network) -> int:
+    """A bundle, or the model file alone."""
+    import torch
+    from rich.console import Console
+
+    from swath import deploy
+    from swath.data import read_image
+
+    weights = Path(arguments.weights)
+    out = Path(arguments.out) if arguments.out else weights.with_name(f"{weights.stem}-{arguments.to}")
+    alone = out.suffix in deploy.FORMATS.values()
     pictures = [(Path(each).name, torch.from_numpy(read_image(each))[None]) for each in arguments.picture]
-    report = export(network, out, arguments.to, finish=arguments.finish, pictures=pictures)
+    with Console(stderr=True).status(f"making {out} and comparing it with the original"):
+        report = (deploy.export if alone else deploy.bundle)(
+            network,
+            out,
+            arguments.to,
+            finish=arguments.finish,
+            size=arguments.size,
+            precision=arguments.precision,
+            pictures=pictures,
+        )
     _print(report)
-    print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB, finish {arguments.finish})")
+    facts = f"{network.quantised or arguments.precision}, finish {arguments.finish}"
+    if alone:
+        files = [path for path in (out, out.with_suffix(".bin")) if arguments.to == "openvino" or path == out]
+        print(f"wrote {out} ({sum(path.stat().st_size for path in files) / 1e6:.2f} MB, {facts})")
+    else:
+        files = [path for path in out.rglob("*") if path.is_file()]
+        model = sum(path.stat().st_size for path in files if path.name.startswith("model."))
+        print(f"wrote {out} ({len(files)} files, the model {model / 1e6:.2f} MB, {facts}); try it: swath verify {out}")
     return 0
 
 
@@ -90,6 +139,8 @@ def _site(arguments: argparse.Namespace, network: Network) -> int:
 
     if arguments.finish == "inside":
         raise SwathError("--to web finishes in the page, which is faster; leave out --finish inside")
+    if arguments.size or arguments.precision != "fp32":
+        raise SwathError("--to web takes any size in float32; leave out --size and --precision")
     weights = Path(arguments.weights)
     out = Path(arguments.out) if arguments.out else weights.with_name(f"{weights.stem}-site")
     with Console(stderr=True).status("writing the site, fetching what the cache lacks"):

@@ -28,11 +28,15 @@ COMMANDS = (
     "train",
     "replay",
     "evaluate",
+    "stress",
+    "calibrate",
     "submit",
     "predict",
     "serve",
     "benchmark",
     "export",
+    "quantize",
+    "verify",
     "import",
 )
 

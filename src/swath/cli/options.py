@@ -52,6 +52,13 @@ def share(option: str) -> Callable[[str], float]:
     return number(option, 0, 1, "a number from 0 to 1 is needed")
 
 
+def unsure(text: str) -> float | str:
+    """`0.6` -> 0.6, a confidence; `95%` -> itself, an accuracy that weights know the confidence for."""
+    if re.fullmatch(r"\d+(\.\d+)?%", text.strip()):
+        return text.strip()
+    return number("--unsure", 0, 1, "a confidence from 0 to 1 is needed, or an accuracy such as 95%")(text)
+
+
 def words(option: str, choices: tuple[str, ...]) -> Callable[[str], list[str]]:
     """Some of `choices`, separated by commas."""
 
@@ -70,7 +77,13 @@ def words(option: str, choices: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """`--device` and `--threads`."""
+    """`--engine`, `--device` and `--threads`."""
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="torch, compiled, graphs, onnxruntime, openvino, tensorrt; onnxruntime:tensorrt and the like name what "
+        "computes for it; ray: an archive, on a cluster (default: the fastest measured here, else that of the file)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
     parser.add_argument(
         "--threads", type=whole("--threads"), metavar="N", help="processor threads (default: what torch chooses)"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swath.cli import options, predict_video
+from swath.cli import opening, options, predict_archive, predict_video
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -20,18 +20,22 @@ EXAMPLES = """
   swath predict best.safetensors street.jpg --out out          out/street.png, out/street_overlay.jpg
   swath predict best.safetensors photos/ --out out             the tree of the folder is kept
   swath predict model.onnx 'photos/**/*.png' --out out --write labels
+  swath predict best.safetensors photos/ --out out --engine openvino
   swath predict best.safetensors photos/ --out out --write labels,overlay,color --alpha 0.7
+  swath predict best.safetensors photos/ --out out --unsure 0.6  what is less sure than that gets no class
   swath predict best.safetensors street.mp4 --out seen.mp4     every frame, at its own time
   swath predict best.safetensors street.mp4 --out out --write overlay,labels --smooth 0.5
   swath predict best.safetensors 0 --display                   the first camera, in a window
   swath predict best.safetensors rtsp://camera/stream --out seen.mp4 --jsonl shares.jsonl --deadline 100
   swath predict best.safetensors - --jsonl -                   from a pipe (MJPEG, PNG, y4m...) to lines
+  swath predict best.safetensors photos/ --out out --engine ray                   an archive, by a whole cluster
+  swath predict best.safetensors s3://b/photos --out s3://b/masks --engine ray --as parquet
 """
 KINDS = ("labels", "overlay", "color")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", help=".safetensors, or an exported .onnx, .pt2, .pt")
+    parser.add_argument("weights", help=".safetensors, an exported file (.onnx, .xml, .pt2, …), a bundle")
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -49,12 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", type=options.share("--alpha"), default=0.5, help="strength of the overlay, 0 to 1 (default: 0.5)"
     )
+    parser.add_argument(
+        "--unsure",
+        type=options.unsure,
+        metavar="C",
+        help="pixels less sure than this get no class but 'unsure', 255: a confidence such as 0.6, or 95%% for what "
+        "`swath calibrate` stored for 95 %% right pixels",
+    )
     options.add_views(parser)
     predict_video.add_arguments(parser)
     options.add_engine(parser)
+    predict_archive.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if predict_archive.wanted(arguments):
+        return predict_archive.run(arguments)
     from swath.inference.streams.names import is_stream
 
     streams = [name for name in arguments.inputs if is_stream(name)]
@@ -72,7 +86,6 @@ def _pictures(arguments: argparse.Namespace) -> int:
     import sys
 
     from swath.files import make_folder
-    from swath.inference import Segmenter
     from swath.inference.inputs import plan
     from swath.inference.predict import predict
 
@@ -80,7 +93,8 @@ def _pictures(arguments: argparse.Namespace) -> int:
     write = arguments.write or list(KINDS[:2])
     jobs = plan(arguments.inputs, out, write)
     options.set_threads(arguments.threads)
-    segmenter = Segmenter(arguments.weights, arguments.device, views=options.views(arguments))
+    work = opening.pictures([job.picture for job in jobs])
+    segmenter = opening.segmenter(arguments, work, unsure=arguments.unsure)
     make_folder(out)
     with _progress(len(jobs)) as watch:
         summary = predict(segmenter, jobs, arguments.alpha, watch)

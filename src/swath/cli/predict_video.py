@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from swath.cli import options
+from swath.cli import opening, options
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from swath.inference import Segmenter
     from swath.inference.streams import Wishes, open_source, run_stream
 
     name = arguments.inputs[0]
@@ -65,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not (videos or labels or arguments.jsonl or arguments.display):
         raise SwathError(f"{name}: say what is to come of it: --out seen.mp4, --jsonl shares.jsonl or --display")
     options.set_threads(arguments.threads)
-    segmenter = Segmenter(arguments.weights, arguments.device, views=options.views(arguments))
+    segmenter = opening.segmenter(arguments, opening.video(name), unsure=arguments.unsure)
     source = open_source(
         name, live=arguments.live, raw=arguments.raw, rate=arguments.fps, patience=arguments.patience or 30.0
     )

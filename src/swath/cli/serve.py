@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from swath.cli import options
+from swath.cli import opening, options
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LOGS = ("text", "json", "off")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", help=".safetensors, or an exported .onnx, .pt2, .pt")
+    parser.add_argument("weights", help=".safetensors, an exported file (.onnx, .xml, .pt2, …), a bundle")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s, for this machine)")
     parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
     parser.add_argument("--token", help="clients must send Authorization: Bearer TOKEN (default: $SWATH_TOKEN)")
@@ -57,7 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.serve import check_installed
 
     check_installed()
-    from swath.inference import Segmenter
     from swath.serve import gate
     from swath.serve.limits import Limits
     from swath.serve.server import serve
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     if token and not re.fullmatch(r"[!-~]+", token):
         raise SwathError("--token: letters, digits and signs of ASCII without blanks are needed")
     options.set_threads(arguments.threads)
-    segmenter = Segmenter(arguments.weights, arguments.device, views=options.views(arguments))
+    segmenter = opening.segmenter(arguments)
     limits = Limits(
         batch=arguments.batch,
         wait=arguments.wait,

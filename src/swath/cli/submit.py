@@ -6,7 +6,7 @@ import argparse
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from swath.cli import options
+from swath.cli import opening, options
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def _write(arguments: argparse.Namespace) -> int:
     from swath.submit import Expected, server_of, write_submission
 
     options.set_threads(arguments.threads)
-    segmenter = Segmenter(arguments.weights, arguments.device, views=options.views(arguments))
+    engine = opening.fixed_engine(arguments)
+    segmenter = Segmenter(arguments.weights, arguments.device, engine=engine, views=options.views(arguments))
     card = _card(arguments, segmenter.description.meta.dataset)
     server = server_of(card, arguments.server)
     source = card.open(arguments.split, arguments.root)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from swath.files import cache_folder
 from swath.finish.axis import Axis
 from swath.finish.threads import LABELS, PROBABILITIES, spread
 
@@ -50,7 +51,7 @@ def _built() -> Path:
     wide = platform.machine() == "x86_64" and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
     flags = (*_FLAGS, "-mavx2", "-mfma") if wide else _FLAGS
     key = hashlib.sha256(source + repr((flags, platform.machine())).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "swath"
+    folder = cache_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = folder.stat()
     if state.st_uid != os.getuid() or state.st_mode & 0o022:  # what lies there is run

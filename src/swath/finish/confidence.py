@@ -7,9 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from swath.errors import SwathError
 from swath.finish import plain
 from swath.finish.axis import Axis
 from swath.finish.labels import checked, use_triton, way
+from swath.finish.labels import labels as best_labels
 
 _VALUES = {"cpu": 1 << 19}  # scores held at once: on a processor what its caches hold
 _VALUES_ON_DEVICE = 1 << 26
@@ -23,9 +25,17 @@ class Confident(NamedTuple):
     margin: Tensor
 
 
-def confident(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Confident:
+def confident(
+    logits: Tensor, size: tuple[int, int], align_corners: bool = False, temperature: float = 1.0
+) -> Confident:
     """Labels as `labels` gives them, with the softmax probability of the best class at each pixel and the difference of
-    the two largest probabilities (1 where there is one class)."""
+    the two largest probabilities (1 where there is one class). `temperature` divides the logits, for those two only."""
+    if not 0 < temperature < float("inf"):
+        raise SwathError(f"temperature {temperature}: it must be a number above 0")
+    if temperature != 1:
+        # Rounding may decide ties anew: the labels are those of the logits as they came.
+        tempered = confident(checked(logits, size) / temperature, size, align_corners)
+        return tempered._replace(labels=best_labels(logits, size, align_corners))
     logits = checked(logits, size)
     if use_triton(logits):
         from swath.finish import triton_kernel

@@ -101,9 +101,16 @@ class Blended:
     confidence: Tensor | None
 
 
-def blend(views: Sequence[Sequence[Piece]], size: tuple[int, int], *, logits: bool, confidence: bool) -> Blended:
+def blend(
+    views: Sequence[Sequence[Piece]],
+    size: tuple[int, int],
+    *,
+    logits: bool,
+    confidence: bool,
+    temperature: float = 1.0,
+) -> Blended:
     """The class with the best average over all views, and its probability. A view is one piece or several windows;
-    `logits`: these are averaged, not probabilities."""
+    `logits`: these are averaged, not probabilities. `temperature` comes after the averages: it moves no label."""
     sample = views[0][0].logits
     count, classes, device = len(sample), sample.shape[1], sample.device
     logits = logits or sum(map(len, views)) == 1  # of a single answer, the logits say it all
@@ -117,7 +124,10 @@ def blend(views: Sequence[Sequence[Piece]], size: tuple[int, int], *, logits: bo
         labels[:, start:stop] = best_class(by_class)
         if sure is not None:
             best = by_class.amax(0)
-            sure[:, start:stop] = 1 / (by_class - best).exp_().sum(0) if logits else best
+            if logits:
+                sure[:, start:stop] = 1 / (by_class - best).div_(temperature).exp_().sum(0)
+            else:
+                sure[:, start:stop] = best if temperature == 1 else 1 / (by_class / best).pow_(1 / temperature).sum(0)
     return Blended(labels, sure)
 
 

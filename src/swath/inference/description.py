@@ -26,6 +26,7 @@ class Description:
     align_corners: bool  # how logits become labels
     min_size: tuple[int, int]
     finish: Finish = "outside"  # logits come out, or labels
+    shape: tuple[int, int] | None = None  # height and width of a file made for one size; None takes any
 
     @property
     def num_classes(self) -> int:
@@ -59,6 +60,8 @@ class Description:
             raw: dict[str, Any] = json.loads(text)
             runtime = raw.pop("runtime")
             runtime["min_size"] = tuple(runtime["min_size"])
+            if runtime.get("shape") is not None:
+                runtime["shape"] = tuple(runtime["shape"])
             known = {each.name for each in fields(WeightsMeta)}
             meta = WeightsMeta(**{key: value for key, value in raw.items() if key in known})
             return cls(meta=meta, **runtime)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,22 +14,49 @@ from swath.errors import SwathError
 from swath.inference.pictures import write_picture
 
 Array = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+UNSURE = "unsure"  # what pixels are called whose class is not sure enough; their label is 255
+_NOTHING = 255
+_APART = 110  # of two colours that nobody confuses, as a distance in RGB
+_STRIKING: tuple[Color, ...] = ((255, 255, 255), (255, 0, 255), (0, 255, 255), (255, 255, 0), (255, 128, 0), (0, 0, 0))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Segmentation:
-    """`labels` H x W (255: none) and `image` H x W x 3 RGB, both uint8."""
+    """`labels` H x W (255: none) and `image` H x W x 3 RGB, both uint8. `confidence` is the probability of each label,
+    where it was asked for; where a `threshold` was too, labels less sure than that are 255: the class "unsure"."""
 
     labels: Array
     class_names: Sequence[str]
-    colors: Sequence[tuple[int, int, int]]
+    colors: Sequence[Color]
     image: Array
+    confidence: npt.NDArray[np.float32] | None = None
+    threshold: float | None = None
+
+    def unsure(self, threshold: float) -> Segmentation:
+        """The same with "unsure" wherever the confidence lies below the threshold."""
+        if not 0 <= threshold <= 1:
+            raise SwathError(f"unsure: the threshold {threshold} must lie between 0 and 1")
+        if self.confidence is None:
+            raise SwathError("unsure: nobody asked how sure it is; make it with segmenter(picture, confidence=True)")
+        if len(self.class_names) > _NOTHING:
+            raise SwathError("unsure: with 256 classes there is no label left for it")
+        labels = np.where(self.confidence < threshold, np.uint8(_NOTHING), self.labels)
+        return replace(self, labels=labels, threshold=max(threshold, self.threshold or 0.0))
 
     def palette(self) -> Array:
         """256 x 3: the colour of each label; black where there is no class."""
         table: Array = np.zeros((256, 3), np.uint8)
         table[: len(self.colors)] = self.colors
+        if self.threshold is not None:
+            table[_NOTHING] = unsure_color(self.colors)
         return table
+
+    def legend(self) -> dict[str, Color]:
+        """The colours of what occurs, the largest first."""
+        colors = dict(zip(self.class_names, self.colors))
+        return {name: colors[name] if name in colors else unsure_color(self.colors) for name in self.shares()}
 
     def color(self) -> Array:
         """Each pixel in the colour of its class, RGB."""
@@ -47,15 +74,19 @@ class Segmentation:
         mixed: Array = cv2.addWeighted(image, 1 - alpha, color, alpha, 0)
         edge = self._borders()
         mixed[edge] = (0.25 * mixed[edge] + 0.75 * np.maximum(color[edge], 48)).astype(np.uint8)
-        nothing = self.labels == 255
-        mixed[nothing] = image[nothing]
+        if self.threshold is None:
+            nothing = self.labels == _NOTHING
+            mixed[nothing] = image[nothing]
         return mixed
 
     def shares(self) -> dict[str, float]:
         """The share of the picture that each class covers, the largest first; those that do not occur are left out."""
-        counts = np.bincount(self.labels.ravel(), minlength=256)[: len(self.class_names)]
-        order = np.argsort(-counts, kind="stable")
-        return {self.class_names[i]: int(counts[i]) / self.labels.size for i in order if counts[i]}
+        counts = np.bincount(self.labels.ravel(), minlength=256)
+        names = dict(enumerate(self.class_names))
+        if self.threshold is not None:
+            names[_NOTHING] = UNSURE
+        order = sorted(names, key=lambda i: -counts[i])
+        return {names[i]: int(counts[i]) / self.labels.size for i in order if counts[i]}
 
     def save(self, path: str | Path) -> None:
         """Write the labels as a PNG: pixel values are class numbers, its palette their colours."""
@@ -80,3 +111,13 @@ class Segmentation:
         height, width = self.labels.shape
         most = ", ".join(f"{name} {share:.0%}" for name, share in list(self.shares().items())[:3])
         return f"Segmentation({width}x{height}: {most})"
+
+
+def unsure_color(colors: Sequence[Color]) -> Color:
+    """White, or another striking colour where a class is white."""
+    taken = np.asarray(colors, np.float64).reshape(-1, 3)
+
+    def apart(color: Color) -> float:
+        return float(np.linalg.norm(taken - color, axis=1).min(initial=1e9))
+
+    return next((color for color in _STRIKING if apart(color) >= _APART), max(_STRIKING, key=apart))

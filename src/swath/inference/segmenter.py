@@ -16,8 +16,9 @@ from swath import finish
 from swath.errors import SwathError
 from swath.inference.blend import Axis, Blended, Piece, blend
 from swath.inference.description import Description
-from swath.inference.runtimes import Runtime, open_runtime
+from swath.inference.runtimes import Runtime, open_runtime, runtime_of
 from swath.inference.segmentation import Segmentation
+from swath.inference.unsure import threshold
 from swath.inference.views import Size, Views, shown, windows
 from swath.networks import Network
 
@@ -41,7 +42,8 @@ class Segmenter:
     """Pictures to label maps, by weights, an exported file or a network in memory.
 
     Pictures may have any size: those that the network cannot take as they are get their edge repeated at the right and
-    bottom, and the answer is cut back. `views` shows each picture in other ways than once and as it is.
+    bottom, and the answer is cut back. `views` shows each picture in other ways than once and as it is. `unsure` is
+    the confidence below which pixels get no class: a number, or "95%" for what `swath calibrate` stored for that.
     """
 
     def __init__(
@@ -49,25 +51,27 @@ class Segmenter:
         model: str | Path | Network,
         device: str = "cpu",
         *,
+        engine: str | None = None,
         optimise: bool = True,
         dtype: str = "float32",
         views: Views | None = None,
+        unsure: float | str | None = None,
     ):
+        self.views = views or Views()
         self.runtime: Runtime
         if isinstance(model, Network):
-            from swath.inference.runtimes.torch import from_network
-
-            self.runtime = from_network(model, device, optimise=optimise, dtype=dtype)
+            self.runtime = runtime_of(model, device, engine, optimise=optimise, dtype=dtype)
             self.name = model.name
         else:
-            self.runtime = open_runtime(model, device)
+            seen = self.views.window or self.views.size
+            self.runtime = open_runtime(model, device, engine, dtype=dtype, size=seen)
             self.name = str(model)
-        self.views = views or Views()
         if self.views.several and not self.gives_logits:
             raise SwathError(
                 f"{self.name}: answers labels, which cannot be averaged over scales, mirrored pictures or windows; "
                 "use the weights, or a file of `swath export --finish outside`"
             )
+        self.unsure = None if unsure is None else threshold(unsure, self.description, self.name)
 
     @property
     def description(self) -> Description:
@@ -86,19 +90,28 @@ class Segmenter:
         return [(r, g, b) for r, g, b in self.description.meta.colors]
 
     @property
+    def _temperature(self) -> float:
+        return self.description.meta.temperature
+
+    @property
     def gives_logits(self) -> bool:
         """Whether there is more to know than the labels: how sure they are."""
         return self.description.finish == "outside"
 
-    def __call__(self, image: str | Path | Array | Image) -> Segmentation:
-        """Segment one picture: a path, a uint8 RGB array H x W x 3, or a PIL image."""
-        return self.batch([image])[0]
+    def __call__(self, image: str | Path | Array | Image, confidence: bool = False) -> Segmentation:
+        """Segment one picture: a path, a uint8 RGB array H x W x 3, or a PIL image; with how sure it is, if asked."""
+        return self.batch([image], confidence)[0]
 
-    def batch(self, images: Sequence[str | Path | Array | Image]) -> list[Segmentation]:
+    def batch(self, images: Sequence[str | Path | Array | Image], confidence: bool = False) -> list[Segmentation]:
         """Segment several pictures, of different sizes if need be; those of one size go through together."""
         arrays = [self._array(image) for image in images]
-        names, colors = self.class_names, self.colors
-        return [Segmentation(labels, names, colors, image) for labels, image in zip(self.label_maps(arrays), arrays)]
+        answers = self.answers(arrays, confidence or self.unsure is not None)
+        return [self.result(image, answer) for image, answer in zip(arrays, answers)]
+
+    def result(self, image: Array, answer: Answer) -> Segmentation:
+        """An answer about a picture with its names and colours; "unsure" where it is not as sure as was asked for."""
+        found = Segmentation(answer.labels, self.class_names, self.colors, image, answer.confidence)
+        return found if self.unsure is None else found.unsure(self.unsure)
 
     def label_maps(self, images: Sequence[Array]) -> list[Array]:
         """The bare labels H x W of uint8 RGB arrays, in their order."""
@@ -133,7 +146,8 @@ class Segmenter:
             for size in self.views.sizes(height, width)
             for mirrored in ((False, True) if self.views.flip else (False,))
         ]
-        return blend(views, (height, width), logits=self.views.average == "logits", confidence=sure)
+        logits = self.views.average == "logits"
+        return blend(views, (height, width), logits=logits, confidence=sure, temperature=self._temperature)
 
     def prepare(self, pixels: Tensor) -> Tensor:
         """Pixels N x H x W x C as the runtime takes them when they are seen once: of that view's size, and padded."""
@@ -156,7 +170,8 @@ class Segmenter:
         if seen == size:
             if not sure:
                 return Blended(finish.labels(answer, whole, corners)[:, :height, :width], None)
-            labels, sureness, _ = (each[:, :height, :width] for each in finish.confident(answer, whole, corners))
+            found = finish.confident(answer, whole, corners, self._temperature)
+            labels, sureness, _ = (each[:, :height, :width] for each in found)
             return Blended(labels, sureness)
         if seen == whole and not corners and not sure:  # nothing to cut off: from the logits straight to the picture
             return Blended(finish.labels(answer, size), None)
@@ -171,7 +186,8 @@ class Segmenter:
             )
             for axis in (0, 1)
         )
-        return blend([[Piece(answer, rows, columns)]], size, logits=True, confidence=sure)
+        piece = Piece(answer, rows, columns)
+        return blend([[piece]], size, logits=True, confidence=sure, temperature=self._temperature)
 
     def video(self, source: str | Path | int | Source, *, smooth: float = 0.0) -> Iterator[tuple[float, Segmentation]]:
         """Times in seconds and results of a video file, a camera (its number), an address or `-`, a frame after the
@@ -214,17 +230,28 @@ class Segmenter:
         return pieces
 
     def pad(self, pixels: Tensor, least: Size = (1, 1)) -> Tensor:
-        """Repeat the last row and column until the network can take the picture, and it has the least size."""
+        """Repeat the last row and column until the network can take the picture, and it has the least size. A file for
+        one size takes no other."""
         height, width = pixels.shape[1:3]
         tall, wide = (
             -(-max(side, smallest, wanted) // self.description.multiple) * self.description.multiple
             for side, smallest, wanted in zip((height, width), self.description.min_size, least)
         )
+        if self.description.shape not in (None, (tall, wide)):
+            raise self._wrong_size(height, width)
         if (tall, wide) == (height, width):
             return pixels
         rows = torch.arange(tall, device=pixels.device).clamp_(max=height - 1)
         columns = torch.arange(wide, device=pixels.device).clamp_(max=width - 1)
         return pixels.index_select(1, rows).index_select(2, columns)
+
+    def _wrong_size(self, height: int, width: int) -> SwathError:
+        assert self.description.shape is not None
+        only = f"{self.description.shape[1]}x{self.description.shape[0]}"
+        return SwathError(
+            f"{self.name}: was exported for pictures of {only} (width x height) only, this one is {width}x{height}; "
+            f"use --size {only} or --window {only} (in Python, Views), or export it without a size"
+        )
 
     def _array(self, image: str | Path | Array | Image) -> Array:
         if isinstance(image, (str, Path)):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from swath.weights.file import WeightsMeta, load_weights, read_meta, save_weights
+from swath.weights.file import WeightsMeta, describe_again, load_weights, read_meta, save_weights
 
-__all__ = ["WeightsMeta", "load_weights", "read_meta", "save_weights"]
+__all__ = ["WeightsMeta", "describe_again", "load_weights", "read_meta", "save_weights"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -37,8 +38,16 @@ class WeightsMeta:
     recipe: str = ""
     score: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0  # divides the logits before they become probabilities; labels do not change by it
+    calibration: dict[str, Any] = field(default_factory=dict)  # what that temperature was found on, and thresholds
     swath: str = __version__
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.temperature, (int, float)) or not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature {self.temperature!r} is no number above 0")
+        if not isinstance(self.calibration, dict):
+            raise ValueError("its calibration is no table")
 
 
 def save_weights(
@@ -86,6 +95,22 @@ def _write_failure(path: Path, error: SafetensorError) -> Exception:
     if "No space left" in str(error) or "os error 28" in str(error):
         return SwathError(f"{path}: no room left on the disk; nothing was written. Free some space and run it again")
     return SwathError(f"{path}: cannot be written ({error})")
+
+
+def describe_again(path: str | Path, out: str | Path, **changes: Any) -> None:
+    """The same tensors with some entries of the description changed, in `out`, which may be the file itself."""
+    read_meta(path)  # refuses what is not a file of ours
+    with _open(Path(path)) as file:
+        told = {**json.loads(file.metadata()[KEY]), **changes}
+        try:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise SwathError(f"{path}: is damaged ({error}); get the file again") from error
+    with atomic_path(out) as temporary:
+        try:
+            save_file(tensors, str(temporary), metadata={KEY: json.dumps(told)})
+        except SafetensorError as error:
+            raise _write_failure(Path(out), error) from error
 
 
 def read_meta(path: str | Path) -> WeightsMeta:

@@ -53,11 +53,7 @@ def from_network(
 ) -> TorchRuntime:
     """Run `network` in eval mode. `optimise` works on a copy: batch norms folded, weights channels-last; without it
     the network itself is used, where it is, and must be in eval mode."""
-    if list(network.inputs) != ["image"] or "segmentation" not in network.tasks:
-        raise SwathError(
-            f"{network.name} takes {' and '.join(network.inputs)} and answers {' and '.join(network.tasks)}; "
-            "label maps are made by networks that take pictures and answer segmentation"
-        )
+    check_task(network)
     description = Description.of(network)
     if not optimise:
         device = str(next(network.parameters()).device)
@@ -71,6 +67,15 @@ def from_network(
     return TorchRuntime(PixelsIn(fast, DTYPES[dtype]).to(device), description, device, engine)
 
 
+def check_task(network: Network) -> None:
+    """Refuse a network that makes no label maps of pictures."""
+    if list(network.inputs) != ["image"] or "segmentation" not in network.tasks:
+        raise SwathError(
+            f"{network.name} takes {' and '.join(network.inputs)} and answers {' and '.join(network.tasks)}; "
+            "label maps are made by networks that take pictures and answer segmentation"
+        )
+
+
 def load_torchscript(path: Path, device: str = "cpu") -> TorchRuntime:
     check_device(device)
     extra = {KEY: ""}
@@ -82,7 +87,7 @@ def load_torchscript(path: Path, device: str = "cpu") -> TorchRuntime:
             )
     except (RuntimeError, ValueError) as error:
         raise SwathError(
-            f"{path}: is not a readable TorchScript file ({_first_line(error)}); "
+            f"{path}: is not a readable TorchScript file ({first_line(error)}); "
             "export it again with `swath export WEIGHTS --to torchscript`"
         ) from error
     text = extra[KEY]
@@ -99,7 +104,7 @@ def load_pt2(path: Path, device: str = "cpu") -> TorchRuntime:
         program = torch.export.load(path, extra_files=extra)
     except Exception as error:  # the reader raises whatever a damaged archive makes its parts raise
         raise SwathError(
-            f"{path}: is not a readable .pt2 program ({_first_line(error)}); "
+            f"{path}: is not a readable .pt2 program ({first_line(error)}); "
             "export it again with `swath export WEIGHTS --to pt2`"
         ) from error
     description = Description.from_json(extra[KEY], path)
@@ -117,10 +122,11 @@ def check_device(device: str) -> None:
         kind = torch.device(device).type
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SwathError(f"device '{device}' cannot be used here ({_first_line(error)}); try --device cpu") from error
+        raise SwathError(f"device '{device}' cannot be used here ({first_line(error)}); try --device cpu") from error
     if kind == "meta":
         raise SwathError("device 'meta' holds no values; try --device cpu")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an exception says, short enough for a line of ours."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

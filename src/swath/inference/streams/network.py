@@ -6,8 +6,7 @@ import torch
 
 from swath.bench.timing import synchroniser
 from swath.errors import SwathError
-from swath.inference.segmentation import Segmentation
-from swath.inference.segmenter import Segmenter
+from swath.inference.segmenter import Answer, Segmenter
 from swath.inference.streams.pipeline import Stage, Work
 from swath.inference.streams.smoothing import Smoothing
 
@@ -15,7 +14,6 @@ from swath.inference.streams.smoothing import Smoothing
 def network_stages(segmenter: Segmenter, smooth: float = 0.0) -> list[Stage]:
     """`pre`, `network` and `finish`; with several views of each frame they are all in `network`."""
     smoothing = Smoothing(smooth)
-    names, colors = segmenter.class_names, segmenter.colors
     if segmenter.description.channels != 3:
         channels = segmenter.description.channels
         raise SwathError(f"{segmenter.name}: takes pictures of {channels} channels, videos have 3")
@@ -48,8 +46,9 @@ def network_stages(segmenter: Segmenter, smooth: float = 0.0) -> list[Stage]:
         size = (image.shape[0], image.shape[1])
         if smooth:
             work.answer = smoothing(work.answer, size, work.frame.time)
-        found = segmenter.finish(work.answer, work.pixels, size)
-        work.result = Segmentation(found.labels[0].cpu().numpy(), names, colors, image)
+        found = segmenter.finish(work.answer, work.pixels, size, sure=segmenter.unsure is not None)
+        sure = None if found.confidence is None else found.confidence[0].cpu().numpy()
+        work.result = segmenter.result(image, Answer(found.labels[0].cpu().numpy(), sure))
         work.pixels = work.answer = None  # what is done with need not wait in memory
 
     return [("pre", pre), ("network", network), ("finish", finish)]

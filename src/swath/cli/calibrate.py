@@ -1,0 +1,156 @@
+"""`swath calibrate`: make confidence mean what it says, and keep that with the weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swath.cli import opening, options
+from swath.errors import SwathError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from swath.evaluation.temperature import Calibration
+
+HELP = "make the confidence of weights honest: one temperature, stored with them"
+EXAMPLES = """
+  swath calibrate runs/streets/best.safetensors                    writes best.calibrated.safetensors beside it
+  swath calibrate best.safetensors --card cityscapes --root ~/cityscapes --in-place
+  swath calibrate best.safetensors --card my.yaml --split train --out sure.safetensors --json sure.json
+  swath predict best.calibrated.safetensors photos/ --out out --unsure 95%   the threshold for 95 % right pixels
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("weights", help=".safetensors; export them again afterwards, the temperature goes along")
+    parser.add_argument("--card", help="dataset: a built-in name or a YAML file (default: what the weights name)")
+    parser.add_argument("--root", help="the dataset's folder")
+    parser.add_argument("--split", default="val", help="which part of it (default: %(default)s)")
+    parser.add_argument("--limit", type=options.whole("--limit"), metavar="N", help="only the first N pictures")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--out", metavar="FILE", help="weights to write (default: NAME.calibrated.safetensors)")
+    where.add_argument("--in-place", action="store_true", help="replace the weights, in one step")
+    parser.add_argument("--json", metavar="FILE", help="write every number")
+    options.add_engine(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from swath.cards import load_card
+    from swath.evaluation.temperature import calibrate
+    from swath.inference import Segmenter
+    from swath.weights import describe_again, read_meta
+
+    weights = Path(arguments.weights)
+    if weights.suffix != ".safetensors":
+        raise SwathError(
+            f"{weights}: calibrate the .safetensors weights and export them again; the temperature goes along"
+        )
+    out = weights if arguments.in_place else Path(arguments.out or weights.with_suffix(".calibrated.safetensors"))
+    if out.suffix != ".safetensors":
+        raise SwathError(f"--out {out}: weights are written as .safetensors; name it so")
+    options.set_threads(arguments.threads)
+    meta = read_meta(weights)
+    segmenter = Segmenter(weights, arguments.device, engine=opening.fixed_engine(arguments))
+    card = arguments.card or meta.dataset
+    if not card:
+        raise SwathError(f"{weights}: does not say which dataset it was trained on; give one with --card")
+    source = load_card(card).open(arguments.split, arguments.root)
+    with _progress(f"{source.card.name} {arguments.split}") as watch:
+        found = calibrate(segmenter, source, limit=arguments.limit, watch=watch)
+    stored = {"card": source.card.name, "split": arguments.split, **found.stored()}
+    describe_again(weights, out, temperature=found.temperature, calibration=stored)
+    if arguments.json:
+        _write_json(arguments.json, {"weights": str(weights), "temperature": found.temperature, **stored})
+    many = "" if found.pictures == 1 else "s"
+    _show(found, f"{weights} on {source.card.name} {arguments.split}, {found.pictures} picture{many}")
+    _warn(arguments.split, meta.score)
+    print(f"written: {out}")
+    print(f"next:    swath predict {out} PICTURES --out out --unsure {_advice(found)}")
+    print(f"         swath export {out} --to onnx")
+    return 0
+
+
+def _show(found: Calibration, title: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(title, style="bold", markup=False, soft_wrap=True)
+    gap = found.temperature - 1
+    said = "it was about honest" if abs(gap) < 0.03 else "it was too sure" if gap > 0 else "it was not sure enough"
+    console.print(f"temperature {found.temperature:.3f}: {said}; labels stay what they are", markup=False)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row("mean confidence, %", *(f"{100 * _sure(bins):.1f}" for bins in (found.bins_before, found.bins_after)))
+    table.add_row("right pixels, %", *[f"{100 * found.accuracy:.1f}"] * 2)
+    table.add_row("calibration error (ECE), %", f"{100 * found.ece_before:.2f}", f"{100 * found.ece_after:.2f}")
+    if found.ece_checked is not None:
+        table.add_row("  each half by the other's temperature", "", f"{100 * found.ece_checked:.2f}")
+    table.add_row("negative log-likelihood", f"{found.nll_before:.4f}", f"{found.nll_after:.4f}")
+    console.print(table)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("right of the kept pixels", "least confidence", "left out"):
+        table.add_column(name, justify="right", no_wrap=True)
+    from swath.evaluation.temperature import TARGETS
+
+    reached = {each.accuracy: each for each in found.thresholds}
+    for target in TARGETS:
+        each = reached.get(target)
+        if each is None:
+            table.add_row(f"{100 * target:g} %", "cannot be reached", "")
+        else:
+            table.add_row(f"{100 * target:g} %", f"{each.confidence:.3f}", f"{100 * each.left_out:.1f} %")
+    console.print(table)
+
+
+def _warn(split: str, score: dict[str, Any]) -> None:
+    """What a number may be used for."""
+    if split == "val":
+        chosen = ", and the weights were chosen on it" if score else ""
+        print(f"note: fitted on val{chosen}: errors told on val are a little too good from now on;")
+        print("      the line 'each half by the other's temperature' is the fair one. mIoU is not touched.")
+    elif split == "train":
+        print("note: fitted on pictures that the network was trained on, where it is more often right than")
+        print("      elsewhere: on new pictures it will be too sure; --split val is the better choice.")
+
+
+def _advice(found: Calibration) -> str:
+    return f"{100 * found.thresholds[0].accuracy:g}%" if found.thresholds else "0.5"
+
+
+def _sure(bins: list[Any]) -> float:
+    from swath.evaluation.page.calibration import totals
+
+    return totals(bins)[0] or 0.0
+
+
+def _write_json(path: str, told: dict[str, Any]) -> None:
+    import json
+
+    from swath.files import atomic_write
+
+    with atomic_write(path, "w") as file:
+        json.dump(told, file, indent=1)
+
+
+def _progress(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A bar with the time left; silent where nobody watches."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    @contextmanager
+    def bar() -> Iterator[Callable[[int, int], None]]:
+        console = Console(stderr=True)
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*parts, console=console, disable=not console.is_terminal, transient=True) as it:
+            task = it.add_task(title, total=None)
+            yield lambda done, total: it.update(task, completed=done, total=total)
+
+    return bar()

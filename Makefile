@@ -9,13 +9,14 @@ WORKERS ?= 2
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 PIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: help demo test test-all check docs clean
+.PHONY: help demo test test-all check docs docs-site clean
 help:
 	@echo "make demo      train on synthetic streets, score, segment pictures -> demo/index.html"
 	@echo "make test      all the tests"
 	@echo "make test-all  the same, and every network is traced, exported and compiled (not one of each kind)"
 	@echo "make check     lint and types"
 	@echo "make docs      write docs/networks.md and its drawings anew"
+	@echo "make docs-site the documentation as a site -> site/index.html"
 	@echo "make clean     remove the environment and what the demo wrote"
 
 demo: $(VENV)/.installed
@@ -50,5 +51,9 @@ $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 docs: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m swath.catalogue docs
 
+docs-site: $(VENV)/.installed-dev
+	COLUMNS=100 $(VENV)/bin/python -m sphinx -b html -W --keep-going -q -d build/docs -c docs . site
+	@echo site/index.html
+
 clean:
-	rm -rf $(VENV) demo build
+	rm -rf $(VENV) demo build site

@@ -17,7 +17,8 @@ from swath import Segmenter, SwathError, load
 from swath.deploy import FORMATS, Report, export
 from swath.networks import Network
 
-COMBINATIONS = [(to, finish) for to in FORMATS for finish in ("outside", "inside")]
+ANY_SIZE = ("onnx", "torchscript", "pt2", "openvino")  # and are made in seconds; the others: test_formats.py
+COMBINATIONS = [(to, finish) for to in ANY_SIZE for finish in ("outside", "inside")]
 
 
 class Exported(NamedTuple):
@@ -40,9 +41,11 @@ def network(folder: Path) -> Network:
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=["-".join(each) for each in COMBINATIONS])
 def exported(request: pytest.FixtureRequest, folder: Path, network: Network) -> Exported:
     to, finish = request.param
-    if to == "onnx":
-        pytest.importorskip("onnxscript")
-        pytest.importorskip("onnxruntime")
+    if to in ("onnx", "openvino"):
+        pytest.importorskip("onnxscript", reason="--to onnx needs it, and --to openvino starts there")
+        pytest.importorskip("onnxruntime", reason="--to onnx needs it, and --to openvino starts there")
+    if to == "openvino":
+        pytest.importorskip("openvino", reason="nothing else reads its files")
     path = folder / f"{finish}{FORMATS[to]}"
     extra = [("mine", torch.from_numpy(tiny.picture(9))[None])]
     report = export(network, path, to, finish=finish, pictures=extra)

@@ -21,7 +21,8 @@ import tiny
 from swath import Segmenter, SwathError, load
 from swath.cli.main import main
 from swath.deploy.web import export_site
-from swath.deploy.web.runtime import INTEGRITY, TARBALL, WASM, WEBGPU, cache_folder, copy_runtime
+from swath.deploy.web.runtime import INTEGRITY, TARBALL, WASM, WEBGPU, copy_runtime
+from swath.files import cache_folder
 from swath.networks import Network
 
 PAGE = Path(__file__).parents[2] / "src" / "swath" / "deploy" / "web" / "page"

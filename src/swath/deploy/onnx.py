@@ -7,23 +7,35 @@ import io
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from swath.deploy.graph import Precision, free_sides, of_precision
 from swath.errors import SwathError
 from swath.inference.description import KEY, Description
 
 
-def write(module: nn.Module, description: Description, example: Tensor, path: Path) -> None:
-    """One self-contained file with a free batch, height and width."""
+def write(
+    module: nn.Module, description: Description, example: Tensor, path: Path, precision: Precision = "fp32"
+) -> None:
+    """One self-contained file with a free batch and, unless it is for one size, a free height and width."""
+    program = convert(of_precision(module, precision), description, example)
+    program.model.metadata_props[KEY] = description.as_json()
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # stack traces with this machine's paths, three quarters of a small file
+    program.save(str(path), external_data=False)
+
+
+def convert(module: nn.Module, description: Description, example: Tensor) -> Any:
+    """The module as torch's `ONNXProgram`."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise SwathError(f"--to onnx needs the package '{error.name}'; pip install 'swath[onnx]'") from error
-    free = torch.export.Dim.DYNAMIC
     with _quiet():
         program = torch.onnx.export(
             module,
@@ -33,13 +45,10 @@ def write(module: nn.Module, description: Description, example: Tensor, path: Pa
             external_data=False,
             input_names=["image"],
             output_names=["labels" if description.finish == "inside" else "logits"],
-            dynamic_shapes={"image": {0: free, 1: free, 2: free}},
+            dynamic_shapes=free_sides(description),
         )
     assert program is not None  # with dynamo=True the exporter always gives one
-    program.model.metadata_props[KEY] = description.as_json()
-    for node in program.model.graph.all_nodes():
-        node.metadata_props.clear()  # stack traces with this machine's paths, three quarters of a small file
-    program.save(str(path), external_data=False)
+    return program
 
 
 @contextlib.contextmanager

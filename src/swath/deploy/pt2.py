@@ -12,21 +12,28 @@ from torch.export import ExportedProgram
 from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges
 
+from swath.deploy.graph import Precision, free_sides, of_precision
 from swath.inference.description import KEY, Description
 
 
-def write(module: nn.Module, description: Description, example: Tensor, path: Path) -> None:
-    """A program with a free batch, height and width."""
-    free = torch.export.Dim.DYNAMIC
+def write(
+    module: nn.Module, description: Description, example: Tensor, path: Path, precision: Precision = "fp32"
+) -> None:
+    """A program with a free batch and, unless it is for one size, a free height and width."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module, (example,), dynamic_shapes={"image": {0: free, 1: free, 2: free}})
-        _free_small_sizes(program, description)
-        for node in program.graph.nodes:
-            node.meta.pop("stack_trace", None)  # this machine's paths
+        program = program_of(of_precision(module, precision), description, example)
         buffer = io.BytesIO()  # given a path, it would name the archive after the temporary file
         torch.export.save(program, buffer, extra_files={KEY: description.as_json()})
     path.write_bytes(buffer.getvalue())
+
+
+def program_of(module: nn.Module, description: Description, example: Tensor) -> ExportedProgram:
+    program = torch.export.export(module, (example,), dynamic_shapes=free_sides(description))
+    _free_small_sizes(program, description)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # this machine's paths
+    return program
 
 
 def _free_small_sizes(program: ExportedProgram, description: Description) -> None:
@@ -35,4 +42,6 @@ def _free_small_sizes(program: ExportedProgram, description: Description) -> Non
     file: `program.module(check_guards=False)` leaves them out."""
     image = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == "image")
     for side, least in zip(image.meta["val"].shape, (1, *description.min_size)):
+        if isinstance(side, int):  # of a file for one size
+            continue
         program.range_constraints[side.node.expr] = ValueRanges(least, int_oo)

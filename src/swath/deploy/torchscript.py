@@ -9,11 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from swath.deploy.graph import Precision, of_precision
 from swath.inference.description import KEY, Description
 
 
-def write(module: nn.Module, description: Description, example: Tensor, path: Path) -> None:
+def write(
+    module: nn.Module, description: Description, example: Tensor, path: Path, precision: Precision = "fp32"
+) -> None:
     """A traced program. Sizes stay free because the networks take them from tensors; the check tries others."""
+    module = of_precision(module, precision)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, (example,), check_trace=False)  # type: ignore[no-untyped-call]

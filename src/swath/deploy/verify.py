@@ -1,18 +1,42 @@
-"""Is an exported file the same network? Compared with the original on real and hostile pictures of many sizes."""
+"""Is an exported file the same network? Compared with the original, picture by picture, within limits that follow from
+how the file computes and from how much of that arrives at the logits, which is a matter of the network: a calm one
+passes on a few roundings, a deep one with little between its classes amplifies hundreds, one that pools maxima for
+unpooling lets a value jump when two are nearly equal. So it is measured, on each picture: the original runs once more
+with what its export rounds moved as rounding moves it (`moved`), and an export may be four times as far from the
+original as that is, in logits and in wrong labels. No export is asked to be nearer than the limits below.
+
+**float32.** Engines add in different orders, which moves a sum of n products by about 2^-24 sqrt(n) of its usual size.
+Moved: the answer of every convolution, at random, by 2^-20 of its spread, as sums of 256 products are.
+
+**fp16.** A half has 11 bits, so one rounding is off by up to 2^-11 of the value. Moved: the weights, rounded to halves.
+They are one of about four things that a layer rounds (its weights, its norm or sum, its activation, a resize or join
+behind it), each by the same share of the value and each independent of the others: all of them together are off by
+sqrt(4) = 2 times as much as the weights alone. Twice that again leaves room for luck, for the largest of a hundred
+thousand logits is compared with the largest. Labels may differ where the original's best two are nearer than that.
+
+**8 bits.** The original computes in float32 what integers will: values that fall near the middle between two levels
+go to the one or to the other by the last bits of a sum, and a value that went the other way moves others behind it. So
+answers differ by whole steps: one or two in a calm network, dozens in a deep one that was never trained. Where logits
+themselves are levels, the step is read off them; where they are not (a resize or a layer kept in float stands behind
+the last levels), 1/128 of the largest logit is taken for one, what a step of a range about zero is. Moved: as float32.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from swath.errors import SwathError
 from swath.inference import Segmenter
-from swath.inference.description import Description
+from swath.networks import Network
+from swath.quantise import Quantised
 
 
 @dataclass(frozen=True)
@@ -24,10 +48,37 @@ class Limits:
     error: float  # of logits, relative to the largest
 
 
-EXACT = Limits(tie=1e-4, wrong=1e-4, error=1e-3)  # engines add in different orders: the last bits of float32 differ
-# With 8 bits, that moves a value to the next of 256 levels now and then, and layers behind it move others. The levels
-# of logits can be coarse, so here it is the labels that tell.
-QUANTISED = Limits(tie=0.02, wrong=0.01, error=0.25)
+# At the least:
+EXACT = Limits(tie=1e-4, wrong=1e-4, error=1e-3)
+HALF = Limits(tie=2.0**-9, wrong=1e-3, error=2.0**-9)  # of four roundings
+QUANTISED = Limits(tie=2.0, wrong=0.01, error=8.0)  # tie and error in steps
+_FURTHER = 4.0  # than the moved original is
+_SUMS = 2.0**-20
+_LEVELS = 256
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the original answers to a picture (or to a batch of equal ones)."""
+
+    name: str
+    pixels: Tensor  # uint8 N x H x W x C
+    logits: Tensor
+    full: Tensor  # the logits at the picture's size
+    scale: float  # the largest logit
+    limits: Limits
+
+    @property
+    def labels(self) -> Tensor:
+        return self.full.argmax(1)
+
+    @property
+    def sure(self) -> Tensor:
+        """Where another class would be a mistake: N x H x W."""
+        if self.full.shape[1] == 1:
+            return torch.ones_like(self.full[:, 0], dtype=torch.bool)
+        best = self.full.topk(2, 1).values
+        return best[:, 0] - best[:, 1] > self.limits.tie * self.scale
 
 
 @dataclass(frozen=True)
@@ -62,71 +113,112 @@ class Report:
         return max(self.checks, key=lambda check: (not check.passed, check.wrong / check.pixels, check.error or 0))
 
 
-def compare(original: Segmenter, exported: Segmenter, pictures: Iterable[tuple[str, Tensor]]) -> list[Check]:
-    """`pictures`: names with uint8 pixels N x H x W x C."""
-    return [_compare_one(original, exported, name, pixels) for name, pixels in pictures]
+def moved(network: Network, precision: str) -> Segmenter:
+    """The network with what its export rounds moved as far as rounding does."""
+    network = copy.deepcopy(network).cpu().eval()
+    if isinstance(network, Quantised):
+        _move_sums_of_graph(network.graph)
+    elif precision == "fp16":
+        network = network.half().float()
+    else:
+        for module in network.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                module.register_forward_hook(lambda module, inputs, answer: _moved_sums(answer))
+    return Segmenter(network, optimise=False)
 
 
-def _compare_one(original: Segmenter, exported: Segmenter, name: str, pixels: Tensor) -> Check:
+def _move_sums_of_graph(module: GraphModule) -> None:
+    for node in list(module.graph.nodes):
+        if node.op != "call_function" or "conv" not in str(node.target):
+            continue
+        with module.graph.inserting_after(node):
+            other = module.graph.call_function(_moved_sums, (node,))
+        node.replace_all_uses_with(other, delete_user_cb=lambda user, other=other: user is not other)
+    module.recompile()
+
+
+def _moved_sums(values: Tensor) -> Tensor:
+    noise = torch.randn(values.shape, generator=torch.Generator().manual_seed(0), dtype=values.dtype)
+    return values + noise * (_SUMS * values.std())
+
+
+def truth_of(
+    original: Segmenter, name: str, pixels: Tensor, other: Segmenter | None = None, precision: str = "fp32"
+) -> Truth:
+    """What the original answers, and how near to it an export must be: `other` is the original, `moved`."""
     height, width = pixels.shape[1:3]
-    limits = QUANTISED if original.description.meta.quantised else EXACT
     padded = original.pad(pixels)
     logits = original.runtime.run(padded).float()
     full = F.interpolate(
         logits, size=padded.shape[1:3], mode="bilinear", align_corners=original.description.align_corners
     )[:, :, :height, :width]
-    expected = full.argmax(1)
-    given = exported.labels(pixels).long()
+    scale = max(float(logits.abs().max()), torch.finfo(torch.float32).tiny)
+    limits = EXACT
+    if original.description.meta.quantised:
+        step = (_step(logits) or scale * 2 / _LEVELS) / scale
+        limits = replace(QUANTISED, tie=QUANTISED.tie * step, error=QUANTISED.error * step)
+    elif precision == "fp16":
+        limits = HALF
+    truth = Truth(name, pixels, logits, full, scale, limits)
+    if other is None:
+        return truth
+    answer = other.runtime.run(padded).float()
+    error = max(limits.error, _FURTHER * float((answer - logits).abs().max()) / scale)
+    truth = replace(truth, limits=replace(limits, error=error, tie=error if limits is HALF else limits.tie))
+    wrong = _mistakes(truth, other.labels(pixels).long())[1].float().mean()
+    return replace(truth, limits=replace(truth.limits, wrong=max(limits.wrong, _FURTHER * float(wrong))))
+
+
+def _mistakes(truth: Truth, given: Tensor) -> tuple[Tensor, Tensor]:
+    """Where labels differ from the original's, and where it was sure."""
+    full, expected = truth.full, truth.labels
+    differ = given != expected
+    # How far behind the best class the given one is, in the original's own scores.
+    behind = full.gather(1, expected[:, None]) - full.gather(1, given.clamp(max=full.shape[1] - 1)[:, None])
+    return differ, differ & ((behind[:, 0] > truth.limits.tie * truth.scale) | (given >= full.shape[1]))
+
+
+def compare(
+    original: Segmenter,
+    exported: Segmenter,
+    pictures: Iterable[tuple[str, Tensor]],
+    *,
+    other: Segmenter | None = None,
+    precision: str = "fp32",
+    witness: Callable[[Truth], Any] | None = None,
+) -> list[Check]:
+    """`pictures`: names with uint8 pixels N x H x W x C. `other` and `precision`: see `truth_of`. `witness` is shown
+    what the original answers."""
+    checks = []
+    for name, pixels in pictures:
+        truth = truth_of(original, name, pixels, other, precision)
+        checks.append(_compare_one(truth, exported))
+        if witness is not None:
+            witness(truth)
+    return checks
+
+
+def _compare_one(truth: Truth, exported: Segmenter) -> Check:
+    expected, logits = truth.labels, truth.logits
+    given = exported.labels(truth.pixels).long().cpu()
     if given.shape != expected.shape:
         raise SwathError(
-            f"the export gives labels of {tuple(given.shape)} for {name}, the original {tuple(expected.shape)}"
+            f"the export gives labels of {tuple(given.shape)} for {truth.name}, the original {tuple(expected.shape)}"
         )
-    differ = given != expected
-    scale = max(float(logits.abs().max()), torch.finfo(torch.float32).tiny)
-    # How far behind the best class the export's choice is, in the original's own scores.
-    behind = full.gather(1, expected[:, None]) - full.gather(1, given.clamp(max=full.shape[1] - 1)[:, None])
-    sure = (behind[:, 0] > limits.tie * scale) | (given >= full.shape[1])
+    differ, mistaken = _mistakes(truth, given)
     error = None
     if exported.description.finish == "outside":
-        theirs = exported.runtime.run(exported.pad(pixels)).float()
-        error = float((theirs - logits).abs().max()) / scale if theirs.shape == logits.shape else float("inf")
+        theirs = exported.runtime.run(exported.pad(truth.pixels)).float().cpu()
+        error = float((theirs - logits).abs().max()) / truth.scale if theirs.shape == logits.shape else float("inf")
         error = error if error == error else float("inf")  # a NaN is as wrong as can be
-    wrong = int((differ & sure).sum())
-    return Check(name, (height, width), differ.numel(), wrong, int(differ.sum()) - wrong, error, limits)
+    wrong = int(mistaken.sum())
+    height, width = truth.pixels.shape[1:3]
+    return Check(truth.name, (height, width), differ.numel(), wrong, int(differ.sum()) - wrong, error, truth.limits)
 
 
-def hostile(description: Description) -> Iterator[tuple[str, Tensor]]:
-    """Pictures that find what photographs do not: extremes, one-pixel detail, the smallest size, odd ones, batches."""
-    noise = np.random.default_rng(2)
-    channels = description.channels
-    low_h, low_w = description.min_size
-    base = (max(96, low_h), max(160, low_w))
-
-    def random(count: int, height: int, width: int) -> Tensor:
-        return torch.from_numpy(noise.integers(0, 256, (count, height, width, channels), dtype=np.uint8))
-
-    def pattern(cell: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        return torch.from_numpy(np.repeat((255 * cell.astype(np.uint8))[None, :, :, None], channels, axis=3))
-
-    rows, columns = np.indices(base)
-    yield "black", torch.zeros((1, *base, channels), dtype=torch.uint8)
-    yield "white", torch.full((1, *base, channels), 255, dtype=torch.uint8)
-    yield "noise", random(1, *base)
-    yield "1-pixel chessboard", pattern((rows + columns) % 2)
-    yield "1-pixel lines", pattern(columns % 2)
-    yield "single white pixels", pattern((rows % 17 == 8) & (columns % 13 == 6))
-    yield "smallest size", random(1, low_h, low_w)
-    yield "odd size", random(1, max(97, low_h + 1) | 1, max(131, low_w + 1) | 1)
-    yield "tall", random(1, max(250, low_h), max(67, low_w))
-    yield "batch of 3", random(3, *base)
-
-
-def real(description: Description) -> Iterator[tuple[str, Tensor]]:
-    """Synthetic streets: as near to photographs as can be had without a download."""
-    if description.channels != 3:
-        return
-    from swath.cards import load_card
-
-    streets = load_card("streets").open("val")
-    for index in range(2):
-        yield f"street {index}", torch.from_numpy(np.ascontiguousarray(streets.image(index)))[None]
+def _step(logits: Tensor) -> float | None:
+    """How far apart the levels of logits are, if levels are what they are."""
+    levels = torch.unique(logits)
+    if not 2 <= len(levels) <= _LEVELS:
+        return None
+    return float(levels.diff().min())

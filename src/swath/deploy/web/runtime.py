@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import urllib.request
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath.errors import SwathError
-from swath.files import atomic_write, make_folder
+from swath.files import atomic_write, cache_folder, make_folder
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -34,17 +33,6 @@ def copy_runtime(names: Sequence[str], folder: Path, given: Path | None = None) 
         _copy_from_folder(names, folder, given)
         return
     _unpack(names, folder, given or _cached())
-
-
-def cache_folder() -> Path:
-    """Where the platform keeps what can be had again."""
-    if sys.platform == "darwin":
-        base = Path("~/Library/Caches").expanduser()
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local").expanduser()
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return base / "swath"
 
 
 def _copy_from_folder(names: Sequence[str], folder: Path, given: Path) -> None:

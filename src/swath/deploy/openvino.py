@@ -1,0 +1,36 @@
+"""OpenVINO's own files, `.xml` and `.bin`, converted from our ONNX: its reader of ONNX is quicker than the one of torch
+and gives the same."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from swath.deploy import onnx
+from swath.deploy.graph import Precision
+from swath.errors import SwathError
+from swath.inference.description import KEY, Description
+
+
+def write(
+    module: nn.Module, description: Description, example: Tensor, path: Path, precision: Precision = "fp32"
+) -> None:
+    """`path` and the weights beside it. With "fp16" the weights are stored in halves; what the device computes with is
+    its own choice there: float32 on processors, halves on GPUs and NPUs."""
+    with tempfile.TemporaryDirectory(prefix=".openvino.", dir=path.parent) as scratch:
+        source = Path(scratch) / "model.onnx"
+        onnx.write(module, description, example, source)
+        from_onnx(source, description, path, precision)
+
+
+def from_onnx(source: Path, description: Description, path: Path, precision: Precision = "fp32") -> None:
+    """The same of a file of ours that is ONNX already."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise SwathError("--to openvino needs OpenVINO, which is missing; pip install 'swath[openvino]'") from error
+    model = openvino.Core().read_model(source)  # unlike convert_model, it tells nobody that it ran
+    model.set_rt_info(description.as_json(), [KEY])
+    openvino.save_model(model, path, compress_to_fp16=precision == "fp16")

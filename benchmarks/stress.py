@@ -131,9 +131,11 @@ def main(arguments: list[str]) -> None:
     given = [word for word in arguments if word != "--limit"]
     for weights, card, root in zip(given[::3], given[1::3], given[2::3]):
         sections += one(weights, card, None if root == "-" else root, limit)
-    command = "python benchmarks/stress.py " + " ".join(
-        "DIR" if Path(word).is_dir() else Path(word).name for word in given
-    ) + (f" --limit {limit}" if limit else "")
+    command = (
+        "python benchmarks/stress.py "
+        + " ".join("DIR" if Path(word).is_dir() else Path(word).name for word in given)
+        + (f" --limit {limit}" if limit else "")
+    )
     lines = [
         "# Stress",
         "",

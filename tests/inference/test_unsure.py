@@ -1,4 +1,4 @@
-""""unsure": a class of its own for what is less sure than somebody wants."""
+""" "unsure": a class of its own for what is less sure than somebody wants."""
 
 from __future__ import annotations
 

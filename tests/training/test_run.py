@@ -89,9 +89,7 @@ def test_the_report_needs_nothing_else(finished: Path) -> None:
         assert name in text
 
 
-def test_the_report_is_written_after_each_epoch(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_report_is_written_after_each_epoch(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after those without a validation: the curves go on, below the scores that there are."""
     pages: list[str] = []
     inner = progress.write_report

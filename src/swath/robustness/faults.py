@@ -87,5 +87,3 @@ def corrupt(
     key = hashlib.sha256(f"{seed}/{name}/{fault}/{severity}".encode()).digest()
     rng = np.random.Generator(np.random.SFC64(int.from_bytes(key[:16], "little")))
     return kind.apply(np.ascontiguousarray(image), kind.levels[severity - 1], rng, depth)
-
-

@@ -232,5 +232,3 @@ def _list(found: Stressed) -> str:
 
 def _percent(score: Score) -> str:
     return "–" if score is None else f"{100 * score:.1f}"
-
-

@@ -124,7 +124,6 @@ class Quantised:
         nodes = [node for node in nodes if name not in node.output]
         return [*nodes, onnx.helper.make_node("Identity", [before], [name])]
 
-
     def _without_idle(self, nodes: list[Any]) -> list[Any]:
         """Leave out again the activations behind which there is only rounding, which does the same by the way: engines
         have faster forms of what is left."""

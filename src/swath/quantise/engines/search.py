@@ -59,4 +59,3 @@ def _fewest(holds: Callable[[int], bool], most: int) -> int:
         else:
             low = middle
     return high
-

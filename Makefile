@@ -9,15 +9,16 @@ WORKERS ?= 2
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 PIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: help demo test test-all check docs docs-site clean
+.PHONY: help demo test test-all test-exports check docs docs-site clean
 help:
-	@echo "make demo      train on synthetic streets, score, segment pictures -> demo/index.html"
-	@echo "make test      all the tests"
-	@echo "make test-all  the same, and every network is traced, exported and compiled (not one of each kind)"
-	@echo "make check     lint and types"
-	@echo "make docs      write docs/networks.md and its drawings anew"
-	@echo "make docs-site the documentation as a site -> site/index.html"
-	@echo "make clean     remove the environment and what the demo wrote"
+	@echo "make demo         train on synthetic streets, score, segment pictures -> demo/index.html"
+	@echo "make test         all the tests"
+	@echo "make test-all     the same, and every network is traced, exported and compiled (not one of each kind)"
+	@echo "make test-exports every network in every precision through ONNX Runtime and OpenVINO (hours)"
+	@echo "make check        lint and types"
+	@echo "make docs         write docs/networks.md and its drawings anew"
+	@echo "make docs-site    the documentation as a site -> site/index.html"
+	@echo "make clean        remove the environment and what the demo wrote"
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/swath demo --out demo --overwrite
@@ -27,6 +28,10 @@ test: $(VENV)/.installed-dev
 
 test-all: export SWATH_TEST_ALL = 1
 test-all: test
+
+test-exports: export SWATH_TEST_EXPORTS = 1
+test-exports: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/deploy/test_exports_all.py tests/deploy/test_formats.py
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -100,7 +100,7 @@ def test_mistakes_are_named_before_the_work(
     with pytest.raises(SwathError, match=r"mine: holds other things than a site"):
         export_site(network, mine, runtime=stubs)
     assert (mine / "thesis.txt").read_text() == "years of work"
-    with pytest.raises(SwathError, match=r"thesis\.txt: is a file, the site is a folder"):
+    with pytest.raises(SwathError, match=r"thesis\.txt: is a file, a site is a folder"):
         export_site(network, mine / "thesis.txt", runtime=stubs)
     with pytest.raises(SwathError, match=r"takes pictures of 1 channels"):
         export_site(tiny.network(in_channels=1), tmp_path / "grey", runtime=stubs)

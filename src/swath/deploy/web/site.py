@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,10 @@ import torch
 from swath import __version__
 from swath.data import read_image
 from swath.deploy.exporter import export
+from swath.deploy.folders import new_folder
 from swath.deploy.verify import Report
 from swath.deploy.web.runtime import VERSION, WASM, WEBGPU, copy_runtime
 from swath.errors import SwathError
-from swath.files import make_folder, write_error
 from swath.inference.description import Description
 from swath.networks import Network
 
@@ -58,7 +56,7 @@ def export_site(
         if Path(each).suffix.lower() not in SHOWN:
             raise SwathError(f"{each}: not every browser shows such a file; samples are {', '.join(SHOWN)}")
     samples = [(Path(each), torch.from_numpy(read_image(each))[None]) for each in pictures]
-    with _new_folder(folder) as scratch:
+    with new_folder(folder, ABOUT, "site") as scratch:
         copy_runtime(WASM + (WEBGPU if webgpu else ()), scratch, Path(runtime) if runtime else None)
         report = export(network, scratch / "model.onnx", "onnx", pictures=[(path.name, each) for path, each in samples])
         for source in sorted(PAGE.iterdir()):
@@ -116,24 +114,3 @@ def _write_list(folder: Path) -> None:
         "later": [name for name in names if name in WEBGPU],
     }
     (folder / "files.js").write_text(f"const SITE = {json.dumps(site, indent=1)};\n", "utf-8")
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its name when the block succeeds. An older site there is replaced; what is
-    not a site stays."""
-    if folder.exists() and not folder.is_dir():
-        raise SwathError(f"{folder}: is a file, the site is a folder; choose another name")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
-        raise SwathError(f"{folder}: holds other things than a site; name a new or an empty folder")
-    make_folder(folder.absolute().parent)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.absolute().parent) as scratch:
-            new = Path(scratch) / "new"
-            new.mkdir()
-            yield new
-            if folder.is_dir():
-                folder.rename(Path(scratch) / "old")
-            new.rename(folder)
-    except OSError as error:
-        raise write_error(folder, error) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +19,8 @@ from swath.inference.pictures import write_picture
 from swath.inference.segmentation import Segmentation
 from swath.inference.segmenter import Segmenter
 
+_UNWRITTEN = 2  # results that wait for the disk, beside the one that is being written
+
 
 @dataclass
 class Summary:
@@ -30,19 +34,30 @@ class Summary:
 def predict(
     segmenter: Segmenter, jobs: Sequence[Job], alpha: float = 0.5, watch: Callable[[Job], None] | None = None
 ) -> Summary:
-    """Do all jobs in order. What cannot be read or segmented is listed; what cannot be written stops the run."""
+    """Do all jobs in order. What cannot be read or segmented is listed; what cannot be written stops the run.
+
+    Reading, the network and writing overlap: a file waits for the disk as long as a light network takes."""
     summary = Summary()
     start = perf_counter()
-    for job, picture in ahead(_read, jobs):
+    writing: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "swath-write") as writer:
         try:
-            result = segmenter(picture())
-        except SwathError as error:
-            summary.failed.append(str(error) if str(job.picture) in str(error) else f"{job.picture}: {error}")
-        else:
-            _write(result, job, alpha)
-            summary.done += 1
-        if watch:
-            watch(job)
+            for job, picture in ahead(_read, jobs):
+                try:
+                    result = segmenter(picture())
+                except SwathError as error:
+                    summary.failed.append(str(error) if str(job.picture) in str(error) else f"{job.picture}: {error}")
+                else:
+                    writing.append(writer.submit(_write, result, job, alpha))
+                    summary.done += 1
+                while len(writing) > _UNWRITTEN:
+                    writing.popleft().result()
+                if watch:
+                    watch(job)
+            for each in writing:
+                each.result()
+        finally:
+            writer.shutdown(cancel_futures=True)
     summary.seconds = perf_counter() - start
     return summary
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -18,3 +19,9 @@ cv2.setNumThreads(1)
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_words() -> None:
+    """Some libraries put a handler on the root logger, which writes to the standard error of an earlier test."""
+    logging.getLogger().handlers.clear()

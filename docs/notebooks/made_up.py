@@ -45,35 +45,19 @@ NYU = {
 
 def voc() -> tuple[Path, dict[str, Path]]:
     """The root of a dataset in VOC's layout, and weights by title."""
-    root, ids = FOLDER / "voc", []
-    for name, image, labels, palette in _streets("voc", VOC):
-        _write(root / f"JPEGImages/{name}.jpg", image)
-        _write(root / f"SegmentationClass/{name}.png", labels, palette)
-        ids.append(name)
-    _list(root / "ImageSets/Segmentation/val.txt", ids)
-    return root, _weights("voc")
+    return _listed("voc", VOC, "", "SegmentationClass", "ImageSets/Segmentation/val.txt")
 
 
 def person_part() -> tuple[Path, dict[str, Path]]:
     """The same for PASCAL-Person-Part."""
-    root, ids = FOLDER / "person-part", []
-    for name, image, labels, palette in _streets("person-part", PERSON_PART):
-        _write(root / f"VOCdevkit/VOC2010/JPEGImages/{name}.jpg", image)
-        _write(root / f"pascal_person_part/pascal_person_part_gt/{name}.png", labels, palette)
-        ids.append(name)
-    _list(root / "pascal_person_part/pascal_person_part_trainval_list/val_id.txt", ids)
-    return root, _weights("person-part")
+    part = "pascal_person_part/pascal_person_part_"
+    return _listed("person-part", PERSON_PART, "VOCdevkit/VOC2010/", f"{part}gt", f"{part}trainval_list/val_id.txt")
 
 
 def context() -> tuple[Path, dict[str, Path]]:
     """The same for PASCAL Context."""
-    root, ids = FOLDER / "context", []
-    for name, image, labels, palette in _streets("pascal-context", CONTEXT):
-        _write(root / f"VOCdevkit/VOC2010/JPEGImages/{name}.jpg", image)
-        _write(root / f"59_context_labels/{name}.png", labels, palette)
-        ids.append(name)
-    _list(root / "VOCdevkit/VOC2010/ImageSets/Main/val.txt", ids)
-    return root, _weights("pascal-context")
+    devkit = "VOCdevkit/VOC2010/"
+    return _listed("pascal-context", CONTEXT, devkit, "59_context_labels", f"{devkit}ImageSets/Main/val.txt")
 
 
 def nyu() -> tuple[Path, dict[str, Path]]:
@@ -101,6 +85,19 @@ def video() -> tuple[Path, Path]:
         writer.write(frame.image[:, :, ::-1])
     writer.release()
     return path, next(iter(_weights("streets", "contextnet14_160").values()))
+
+
+def _listed(
+    card: str, names: dict[str, str], images: str, labels: str, ids: str
+) -> tuple[Path, dict[str, Path]]:
+    """A dataset of JPEGs as VOC has them, a folder of labels, and a list of its names."""
+    root, listed = FOLDER / card, []
+    for name, image, mask, palette in _streets(card, names):
+        _write(root / f"{images}JPEGImages/{name}.jpg", image)
+        _write(root / f"{labels}/{name}.png", mask, palette)
+        listed.append(name)
+    _list(root / ids, listed)
+    return root, _weights(card)
 
 
 def _streets(card: str, names: dict[str, str]):

@@ -38,87 +38,28 @@ def voc2010(root: str) -> dict[str, str]:
 PP = "pascal_person_part/pascal_person_part"
 PPL = "pascal_person_part_trainval_list"
 IGN = 255
+FINE, COARSE = [[7, 33, 0, 9], [0, 18, IGN, IGN]], [[26, 0, 11, 23], [13, IGN, 2, 10]]
+
+
+def city(card: str, split: str, truth: str, raw: list, wanted: list) -> Tree:
+    """Cityscapes' layout; the coarse splits have the pictures of `train` and `val`."""
+    part = split.removesuffix("_coarse")
+    image = f"leftImg8bit/{part}/{ULM}_leftImg8bit.png"
+    return Tree(card, split, image, f"{truth.partition('_')[0]}/{part}/{ULM}_{truth}.png", raw, wanted)
+
+
+COLORS = [(128, 64, 128), (0, 0, 142), (153, 153, 153), (0, 0, 0)]
 CITY = [
-    Tree(
-        "cityscapes",
-        "train",
-        f"leftImg8bit/train/{ULM}_leftImg8bit.png",
-        f"gtFine/train/{ULM}_gtFine_labelIds.png",
-        [7, 33, 0, 9],
-        [0, 18, IGN, IGN],
-    ),
-    Tree(
-        "cityscapes",
-        "train_extra",
-        f"leftImg8bit/train_extra/{ULM}_leftImg8bit.png",
-        f"gtCoarse/train_extra/{ULM}_gtCoarse_labelIds.png",
-        [26, 0, 11, 23],
-        [13, IGN, 2, 10],
-    ),
-    Tree(
-        "cityscapes",
-        "train_coarse",
-        f"leftImg8bit/train/{ULM}_leftImg8bit.png",
-        f"gtCoarse/train/{ULM}_gtCoarse_labelIds.png",
-        [26, 0, 11, 23],
-        [13, IGN, 2, 10],
-    ),
-    Tree(
-        "cityscapes",
-        "val_coarse",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtCoarse/val/{ULM}_gtCoarse_labelIds.png",
-        [26, 0, 11, 23],
-        [13, IGN, 2, 10],
-    ),
-    Tree(
-        "cityscapes-categories",
-        "val",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtFine/val/{ULM}_gtFine_labelIds.png",
-        [7, 9, 12, 33],
-        [0, IGN, 1, 6],
-    ),
-    Tree(
-        "cityscapes34",
-        "val",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtFine/val/{ULM}_gtFine_labelIds.png",
-        [0, 9, 18, 33],
-        [0, 9, 18, 33],
-    ),
-    Tree(
-        "cityscapes-trainids",
-        "val",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtFine/val/{ULM}_gtFine_labelTrainIds.png",
-        [0, 18, 255, 3],
-        [0, 18, IGN, 3],
-    ),
-    Tree(
-        "cityscapes-color",
-        "val",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtFine/val/{ULM}_gtFine_color.png",
-        [(128, 64, 128), (0, 0, 142), (153, 153, 153), (0, 0, 0)],
-        [0, 13, 5, IGN],
-    ),
-    Tree(
-        "cityscapes-multitask",
-        "val",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtFine/val/{ULM}_gtFine_labelIds.png",
-        [7, 33, 0, 9],
-        [0, 18, IGN, IGN],
-    ),
-    Tree(
-        "cityscapes5",
-        "val",
-        f"leftImg8bit/val/{ULM}_leftImg8bit.png",
-        f"gtFine/val/{ULM}_gtFine_labelTrainIds.png",
-        [0, 3, 4, 255],
-        [0, 3, 4, IGN],
-    ),
+    city("cityscapes", "train", "gtFine_labelIds", *FINE),
+    city("cityscapes", "train_extra", "gtCoarse_labelIds", *COARSE),
+    city("cityscapes", "train_coarse", "gtCoarse_labelIds", *COARSE),
+    city("cityscapes", "val_coarse", "gtCoarse_labelIds", *COARSE),
+    city("cityscapes-categories", "val", "gtFine_labelIds", [7, 9, 12, 33], [0, IGN, 1, 6]),
+    city("cityscapes34", "val", "gtFine_labelIds", [0, 9, 18, 33], [0, 9, 18, 33]),
+    city("cityscapes-trainids", "val", "gtFine_labelTrainIds", [0, 18, 255, 3], [0, 18, IGN, 3]),
+    city("cityscapes-color", "val", "gtFine_color", COLORS, [0, 13, 5, IGN]),
+    city("cityscapes-multitask", "val", "gtFine_labelIds", *FINE),
+    city("cityscapes5", "val", "gtFine_labelTrainIds", [0, 3, 4, 255], [0, 3, 4, IGN]),
 ]
 VISTAS = [
     Tree(

@@ -202,5 +202,5 @@ def test_pascal_context_by_index_colors_and_the_long_list(tmp_path: Path) -> Non
 def test_streets_take_options() -> None:
     with pytest.raises(SwathError, match="did you mean 'count'"):
         load_card("streets").open("train", cuont=3)
-    with pytest.raises(SwathError, match="unknown option of card 'cityscapes'"):
+    with pytest.raises(SwathError, match="card 'cityscapes' reads files and takes no"):
         load_card("cityscapes").open("train", count=3)

@@ -25,6 +25,8 @@ from swath.networks.registry import FAMILIES
 
 from golden_facts import check
 
+ALL = "SWATH_TEST_ALL" in os.environ
+DEEP = 300  # modules; writing ONNX of a network with more takes up to a minute
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSES = 3
 # Root mean square error of the logits in bfloat16, as a share of their spread: 0.12 but for these.
@@ -60,7 +62,7 @@ def kind(name: str) -> tuple[object, ...]:
 @pytest.fixture(scope="module")
 def representative(network: Network) -> Network:
     """The first network of each kind; tracing takes seconds, and what it can stumble over is the kind's code."""
-    if "SWATH_TEST_ALL" not in os.environ:
+    if not ALL:
         for other in FAMILIES[model_info(network.name).family]:
             if other == network.name:
                 break
@@ -264,6 +266,8 @@ def test_onnx_runtime_answers_the_same_at_other_sizes(
 ) -> None:
     pytest.importorskip("onnxscript")
     ort = pytest.importorskip("onnxruntime")
+    if not ALL and sum(not list(module.children()) for module in network.modules()) > DEEP:
+        pytest.skip("a deep network, half a minute and more; its program is checked above, `make test-all` writes ONNX")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     names = list(network.inputs)
     torch.onnx.export(program, dynamo=True, verbose=False, external_data=False, input_names=names).save(

@@ -163,6 +163,16 @@ def test_extends_and_command_line(tmp_path: Path) -> None:
     assert stage.window.size == base.stages[0].window.size and recipe.data.train_options["count"] == 8
 
 
+def test_a_length_that_is_given_takes_the_place_of_the_recipes() -> None:
+    assert load_recipe("streets").stages[0].epochs
+    (stage,) = load_recipe("streets", [("iterations", ["7"])]).stages
+    assert (stage.epochs, stage.iterations) == (None, 7)
+    (stage,) = load_recipe("streets", [("iterations", ["none"])]).stages
+    assert stage.epochs and stage.iterations is None
+    with pytest.raises(SwathError, match="either epochs or iterations"):
+        load_recipe("streets", [("iterations", ["7"]), ("epochs", ["7"])])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

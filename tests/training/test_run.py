@@ -143,7 +143,7 @@ def test_a_run_is_not_overwritten_by_accident(shapes: Path, tmp_path: Path) -> N
         ([("data.card", ["cityscape"])], "unknown card 'cityscape'; did you mean 'cityscapes'"),
         ([("data.root", ["/no/such/folder"])], "/no/such/folder: is no folder"),
         ([("data.train", ["trian"])], "unknown split of card 'shapes' 'trian'"),
-        ([("data.train_options.count", ["3"])], "unknown option of card 'shapes' 'count'"),
+        ([("data.train_options.count", ["3"])], "card 'shapes' reads files and takes no 'count'"),
         ([("batch", ["50"])], "fewer than one batch of 50"),
         ([("warmup", ["50"])], "a warmup of 50"),
         ([("freeze", ["contxt"])], "did you mean 'context'"),

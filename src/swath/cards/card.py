@@ -137,7 +137,10 @@ class Card:
         if len(set(names)) < len(names):
             raise SwathError(f"split '{split}' of card '{self.name}' names a split twice")
         if options and not self.generator:
-            raise unknown(f"option of card '{self.name}'", next(iter(options)), ["layout"])
+            raise SwathError(
+                f"card '{self.name}' reads files and takes no '{next(iter(options))}' (that is for a card that draws "
+                "its pictures); where a recipe says it: --data.train_options '{}' --data.val_options '{}'"
+            )
         parts = [self._open_one(name, root, layout or self.layout, options) for name in names]
         if len(parts) == 1:
             return parts[0]

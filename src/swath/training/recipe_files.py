@@ -16,6 +16,7 @@ from swath.training.fill import Words, as_plain, fill, merge, override
 
 _CARD_KEYS = {"classes", "layouts", "images", "labels", "label_values", "label_colors", "generator"}
 FOLDER = Path(__file__).with_name("recipes")
+_OTHER_LENGTH = {"epochs": "iterations", "iterations": "epochs"}
 
 
 def list_recipes() -> list[str]:
@@ -30,9 +31,14 @@ def load_recipe(name: str | Path, overrides: Sequence[tuple[str, Sequence[str]]]
 
 
 def changed(tree: Any, overrides: Sequence[tuple[str, Sequence[str]]]) -> Any:
-    """The tree of a recipe with what the command line gives."""
-    for key, words in overrides:
-        tree = override(tree, full_key(key, tree), Words(tuple(words)))
+    """The tree of a recipe with what the command line gives. A length that is given takes the place of the recipe's."""
+    given = {full_key(key, tree): Words(tuple(words)) for key, words in overrides}
+    for key, words in given.items():
+        tree = override(tree, key, words)
+        stage, _, last = key.rpartition(".")
+        other = f"{stage}.{_OTHER_LENGTH.get(last)}"
+        if stage.startswith("stages.") and last in _OTHER_LENGTH and other not in given and words.words != ("none",):
+            tree = override(tree, other, Words(("none",)))
     return tree
 
 

@@ -26,7 +26,7 @@ from swath.networks.registry import FAMILIES
 from golden_facts import check
 
 ALL = "SWATH_TEST_ALL" in os.environ
-DEEP = 300  # modules; writing ONNX of a network with more takes up to a minute
+DEEP = 300  # modules without parts
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSES = 3
 # Root mean square error of the logits in bfloat16, as a share of their spread: 0.12 but for these.
@@ -69,6 +69,11 @@ def representative(network: Network) -> Network:
             if kind(other) == kind(network.name):
                 pytest.skip(f"made of the same modules as {other}, which is traced; `make test-all` traces all")
     return network
+
+
+def skip_if_deep(network: Network) -> None:
+    if not ALL and sum(not list(module.children()) for module in network.modules()) > DEEP:
+        pytest.skip("a deep network takes up to a minute; its program is checked, `make test-all` does this too")
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +258,7 @@ def test_exported_program_answers_at_other_sizes(network: Network, program: torc
 @torch.no_grad()
 def test_compiles_without_graph_breaks(representative: Network) -> None:
     """Dynamo's part alone (backend "eager"): what breaks graphs breaks them here, without a C++ compiler's minute."""
+    skip_if_deep(representative)
     torch.compiler.reset()
     compiled = torch.compile(Logits(representative).eval(), fullgraph=True, backend="eager")
     inputs = pictures(representative, small(representative))
@@ -266,8 +272,7 @@ def test_onnx_runtime_answers_the_same_at_other_sizes(
 ) -> None:
     pytest.importorskip("onnxscript")
     ort = pytest.importorskip("onnxruntime")
-    if not ALL and sum(not list(module.children()) for module in network.modules()) > DEEP:
-        pytest.skip("a deep network, half a minute and more; its program is checked above, `make test-all` writes ONNX")
+    skip_if_deep(network)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     names = list(network.inputs)
     torch.onnx.export(program, dynamo=True, verbose=False, external_data=False, input_names=names).save(

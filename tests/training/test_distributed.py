@@ -326,7 +326,7 @@ def test_one_data_set_is_missing_on_one_machine(shapes: Path, tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_not_waited_for_without_end(shapes: Path, tmp_path: Path) -> None:
     def work(rank: int) -> int:
-        meeting.PATIENCE = timedelta(seconds=20)
+        meeting.PATIENCE = timedelta(seconds=10)
         inner = loop.Trainer._step
 
         def step(self: loop.Trainer, run: Any, parts: Any) -> None:
@@ -341,7 +341,7 @@ def test_a_worker_that_hangs_is_not_waited_for_without_end(shapes: Path, tmp_pat
     ends = crew(2, tmp_path, work)
     assert time.monotonic() - began < 90
     assert [each.status for each in ends] == [2, 1] and not ends[1].said, ends
-    assert re.search(r"^swath: a process has not answered for 20 s\. Go on from the last", ends[0].said, re.M)
+    assert re.search(r"^swath: a process has not answered for 10 s\. Go on from the last", ends[0].said, re.M)
 
 
 # Through torchrun, as a person does it

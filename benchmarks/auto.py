@@ -21,6 +21,9 @@ schedule, losses, class weights, colors, scales, auxiliary heads. What depends o
   python benchmarks/auto.py                      all; runs that are there already are not repeated
   python benchmarks/auto.py --networks fastscnn contextnet14 --seeds 1
 
+The networks are light ones of each project, chosen by cost before their figures were known. The first run of
+rf_lw_mobilenetv2 by `auto` came to 4.4 %: since then the rate is tried first, and its runs were made anew.
+
 Figures are written to auto.md beside this file after every run, so that it can be stopped at any time.
 """
 
@@ -57,11 +60,7 @@ OWN = {
     "unet_lite_mobilenetv2-cityscapes": (384, 1.0, 2975),
     "sfanet-cityscapes": (1024, 1.0, 2975),
     "rf_lw_mobilenetv2-nyuv2": (480, 1.0, 795),
-    "fpn_lite_regnetx400mf-cityscapes": (384, 1.0, 2975),
     "csfcn_tiny-cityscapes": (1024, 1.0, 2975),
-    "deeplabv3plus_lite_mobilenetv2-cityscapes": (384, 1.0, 2975),
-    "mgseg-cityscapes": (1024, 1.0, 2975),
-    "mobilenetv2plus-cityscapes": (512, 0.5, 2975),
     "shufflenetplus-cityscapes": (512, 0.5, 2975),
 }
 TUNED = ("fastscnn", "contextnet14")
@@ -215,7 +214,8 @@ def page(found: dict[tuple[str, str], list[float]]) -> str:
         "# One recipe for all against each network's own\n\n"
         "Best mIoU (%) on the validation split of synthetic streets. The last column is the mean difference of runs of "
         "the same seed, with its standard error. The default was tuned on the networks with a star (by other runs, of "
-        f"200 iterations); none of the others was looked at.\n\n**auto is ahead for {better} of "
+        f"200 iterations). Of the others one was looked at: rf_lw_mobilenetv2, whose first run did not learn (below).\n\n"
+        f"**auto is ahead for {better} of "
         f"{len(pairs)} networks**, by the mean of the seeds that are done.\n\n"
         f"{table(found)}\n"
         "300 iterations are a short training, in which fast beginnings count for much: this says with which settings a "

@@ -17,6 +17,7 @@ import numpy as np
 
 import tiny
 from swath import Segmenter
+from swath.inference import Answer
 from swath.serve.app import Service
 from swath.serve.limits import Limits
 from swath.serve.server import Server, bind
@@ -67,9 +68,9 @@ class Running:
 
 
 @contextmanager
-def running(token: str | None = None, **limits: float) -> Iterator[Running]:
+def running(token: str | None = None, unsure: float | None = None, **limits: float) -> Iterator[Running]:
     listening = bind("127.0.0.1", 0)
-    segmenter = Segmenter(tiny.network())
+    segmenter = Segmenter(tiny.network(), unsure=unsure)
     service = Service(segmenter, Limits(**{"head": 1.0, "timeout": 20, "grace": 5, **limits}), token)
     log: list[dict[str, Any]] = []
     server = Server(service, listening, log.append)
@@ -91,15 +92,15 @@ class Held:
         self.may = threading.Event()
         self.batches: list[int] = []
         self.seen: list[np.ndarray] = []
-        own = running.segmenter.label_maps
+        own = running.segmenter.answers
 
-        def label_maps(images: list[np.ndarray]) -> list[np.ndarray]:
+        def answers(images: list[np.ndarray], confidence: bool) -> list[Answer]:
             self.batches.append(len(images))
             self.seen += images
             assert self.may.wait(20)
-            return own(images)
+            return own(images, confidence)
 
-        running.segmenter.label_maps = label_maps  # type: ignore[method-assign]
+        running.segmenter.answers = answers  # type: ignore[method-assign]
 
 
 def aside(work: Callable[[], Any]) -> Callable[[], Any]:

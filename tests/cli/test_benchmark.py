@@ -112,10 +112,41 @@ def test_engines_are_compared_and_the_fastest_is_used_from_then_on(
     assert float(rows[1]["times the first"]) == pytest.approx(float(rows[0]["p50"]) / float(rows[1]["p50"]))
 
 
+def test_networks_see_smaller_pictures_and_have_options(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["benchmark", "contextnet14", "--stages", "mask", *QUICK, "--size", "192x128"]
+    assert main([*command, "--json", "a.json"]) == 0
+    assert main([*command, "--seen", "96x64", "--option", "width=0.5", "--json", "b.json"]) == 0
+    assert "192x128 (width x height), shown at 96x64, width 0.5" in " ".join(capsys.readouterr().out.split())
+    plain, small = (json.loads(Path(name).read_text())["results"][0] for name in ("a.json", "b.json"))
+    assert small["parameters"] < plain["parameters"] / 2 and small["macs"] < plain["macs"] / 8
+    assert small["score"] == {} and plain["score"]["by"] == "authors"  # which is of another width
+
+
+def test_papers_are_repeated_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "--protocol", "list"]) == 0
+    assert "csfcn" in capsys.readouterr().out
+    command = ["benchmark", "contextnet14_160", "--protocol", "csfcn", *QUICK]
+    assert main([*command, "--json", "a.json"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for word in ("its figure here:", "every batch norm deleted", "batch norms put back", "ours, network + mask:", "22"):
+        assert word in printed
+    (told,) = json.loads(Path("a.json").read_text())
+    assert (told["size"], told["passes"], told["warmup"]) == ("96x64", 2, 0)
+    assert told["fps"] == pytest.approx(1000 / told["mean"]) and told["ours"] == told["steps"][-1]["ms"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "at least one network"),
+        (["contextnet14", "--protocol", "csf"], "did you mean 'csfcn'?"),
+        (["contextnet14", "--protocol", "csfcn", "--dtype", "float16"], "--dtype does not go with --protocol"),
+        (["contextnet14", "--protocol", "csfcn", "--format", "csv"], "--format csv does not go with --protocol"),
+        (["contextnet14", "--seen", "16x16"], "--seen is 16x16"),
+        (["contextnet14", "--option", "width"], "write KEY=VALUE"),
+        (["contextnet14", "--option", "with=1"], "did you mean 'width'?"),
+        (["contextnet14", "--option", "width=wide"], "cannot be built with --option width=wide"),
+        (["w.safetensors", "--option", "width=1"], "--option is for networks by name"),
         (["contextnet14_16"], "did you mean 'contextnet14_160'?"),
         (["nothing*"], "no network matches 'nothing*'"),
         (["none.onnx"], "none.onnx: no such file"),

@@ -77,6 +77,20 @@ def test_exports_resolve() -> None:
         swath.nonsense  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", "camvid", "--rot", "x"], "unknown option '--rot'; did you mean '--root'? `swath check --help`"),
+        (["check", "camvid", "--rooot=x"], "unknown option '--rooot'; did you mean '--root'?"),
+        (["check", "camvid", "--zzz"], "unknown option '--zzz'; `swath check --help` shows how"),
+        (["check", "camvid", "val"], "unknown argument 'val'; `swath check --help` shows how"),
+    ],
+)
+def test_a_mistyped_option(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"swath: {said}")
+
+
 def test_a_mistake_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     error = capsys.readouterr().err

@@ -42,6 +42,20 @@ def test_several_views_are_averaged(work: Path) -> None:
     assert not np.array_equal(found, Segmenter("w.safetensors")("in/a.png").labels)
 
 
+def test_a_legend_stands_below_what_is_drawn(work: Path) -> None:
+    words = ["--out", "out", "--write", "labels,color", "--legend"]
+    assert main(["predict", "w.safetensors", "in/a.png", *words]) == 0
+    result = Segmenter("w.safetensors")("in/a.png")
+    height = result.labels.shape[0]
+    drawn = read_image("out/a_color.png")
+    assert np.array_equal(read_label_raw("out/a.png"), result.labels) and np.array_equal(drawn[:height], result.color())
+    below = {tuple(map(int, color)) for color in drawn[height:].reshape(-1, 3)}
+    assert set(result.legend().values()) <= below
+    absent = set(result.key().values()) - set(result.legend().values())
+    assert not absent & below
+    assert main(["predict", "w.safetensors", "in", "--out", "o", "--legend", "--engine", "ray"]) == 2
+
+
 def test_a_folder_becomes_labels_overlays_and_colors(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "w.safetensors", "in", "--out", "out", "--write", "labels,overlay,color"]) == 0
     assert written("out") == [

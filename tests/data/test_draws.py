@@ -11,7 +11,8 @@ import pytest
 
 from swath import SwathError
 from swath.data import Windows, WindowSpec
-from swath.data.windows import place, recolor
+from swath.data.colors import recolor
+from swath.data.windows import place
 
 
 def rng(seed: int = 0) -> np.random.Generator:

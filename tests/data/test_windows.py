@@ -9,7 +9,8 @@ import pytest
 
 from swath import SwathError
 from swath.data import Joined, Windows, WindowSpec, resize_image, resize_labels, whole, window
-from swath.data.windows import place, recolor
+from swath.data.colors import recolor
+from swath.data.windows import place
 
 
 def coded(height: int, width: int) -> np.ndarray:

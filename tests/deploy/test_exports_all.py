@@ -1,7 +1,8 @@
 """Every network in every precision, for any and for one size, by the two engines that run on every processor.
 
-`make test` tries two networks that differ in kind, each in another combination; SWATH_TEST_EXPORTS=1 (`make
-test-exports`, hours) tries them all. SWATH_TEST_EXPORTS=enet,csfcn tries these.
+`make test` tries six networks that differ in kind, each in one combination, mostly for one size, which costs a third of
+what any size does. SWATH_TEST_EXPORTS=1 (`make test-exports`, hours) tries them all; SWATH_TEST_EXPORTS=enet,csfcn
+tries these.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ from swath.networks import Network
 CLASSES = 5
 PRECISIONS = ("fp32", "fp16", "int8")
 SIZES = ("any", "one")
-# Unlike in what exporters can stumble over: depthwise convolutions in two branches, transposed ones.
+# Unlike in what exporters can stumble over: depthwise convolutions in two branches, transposed ones, a plain encoder,
+# unpooling, branches that gate each other over averages that count their padding, joins with a global pool.
 REPRESENTATIVE = {
     ("contextnet14_160", "one"): "int8",
     ("erfnet", "any"): "fp16",
+    ("fcn32_resnet18", "one"): "fp32",
+    ("enet", "one"): "fp32",
+    ("bisenetv2", "one"): "fp32",
+    ("stdc1_seg", "one"): "fp16",
 }
 
 

@@ -207,6 +207,24 @@ def test_what_is_not_http_is_refused(service: Running) -> None:
         assert raw.recv(9999).split()[1:2] == [b"400"]
 
 
+def test_what_is_not_sure_enough_is_a_class_of_its_own_in_every_format() -> None:
+    with running(unsure=0.376) as it:
+        result = it.segmenter(tiny.picture(0))
+        share = result.shares()["unsure"]
+        assert 0.05 < share < 0.95
+        assert it.ask("GET", "/classes").json()["classes"][-1] == {
+            "id": 255,
+            "name": "unsure",
+            "color": [255, 255, 255],
+        }
+        assert it.segment(png(), "?format=shares").json()["shares"]["unsure"] == share
+        assert np.array_equal(labels_of(it.segment(png()).body), result.labels)
+        rle = {entry["id"]: entry for entry in it.segment(png(), "?format=rle").json()["classes"]}
+        assert rle[255]["name"] == "unsure" and rle[255]["area"] == round(share * result.labels.size)
+        outlines = it.segment(png(), "?format=polygons").json()["features"]
+        assert {"id": 255, "name": "unsure"} in [each["properties"] for each in outlines]
+
+
 def test_health_classes_and_metrics(service: Running) -> None:
     health = service.ask("GET", "/health").json()
     assert health["live"] and health["ready"] and health["pictures"] == 0

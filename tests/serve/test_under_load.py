@@ -16,6 +16,7 @@ pytest.importorskip("uvicorn")
 
 from serving import Held, aside, form, png, running, until
 from swath.errors import SwathError
+from swath.inference import Answer
 from swath.serve.formats import png as as_png
 
 
@@ -160,16 +161,16 @@ def test_one_bad_picture_does_not_spoil_its_batch() -> None:
     """An engine that takes one picture at a time, and not all of them."""
     with running(batch=8, wait=0.2) as it:
         expected = [wanted(it, seed, 70, 90) for seed in range(4)]
-        own = it.segmenter.label_maps
+        own = it.segmenter.answers
 
-        def picky(images: list[np.ndarray]) -> list[np.ndarray]:
+        def picky(images: list[np.ndarray], confidence: bool) -> list[Answer]:
             if len(images) > 1:
                 raise RuntimeError("one at a time")
             if images[0].shape != (70, 90, 3):
                 raise SwathError("/secret/model.onnx: takes 70 x 90")
-            return own(images)
+            return own(images, confidence)
 
-        it.segmenter.label_maps = picky  # type: ignore[method-assign]
+        it.segmenter.answers = picky  # type: ignore[method-assign]
         answers = [aside(lambda s=seed: it.segment(png(s))) for seed in range(4)]
         assert [answer().body for answer in answers] == expected
         reply = it.segment(png(0, 20, 30))
@@ -178,7 +179,7 @@ def test_one_bad_picture_does_not_spoil_its_batch() -> None:
 
 def test_a_mistake_of_ours_is_500_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     with running() as it:
-        it.segmenter.label_maps = lambda images: 1 / 0  # type: ignore[method-assign, return-value]
+        it.segmenter.answers = lambda images, confidence: 1 / 0  # type: ignore[method-assign, return-value]
         reply = it.segment(png())
         assert reply.status == 500 and "ZeroDivision" not in reply.error
         assert it.ask("GET", "/health").status == 200

@@ -25,8 +25,8 @@ PROTOCOL = (
     "eval and inference mode; batch norms folded and channels last where torch is the engine; warm-up not counted; "
     "every call is waited for (the device is synchronised) and timed by itself with a monotonic clock; several "
     "networks, files or engines take turns in ten rounds, each turn after a call that is not counted; percentiles over "
-    "all calls; the picture is a synthetic street; networks by name have random weights, whose ragged label maps "
-    "make the mask slower than a trained network's"
+    "all calls; the picture is a synthetic street; networks by name have random weights, and their mask is made of "
+    "logits with a trained network's look, for random ones are mostly of one class, or too ragged"
 )
 MEMORY = "peak beyond the loaded network during one pass from pixels to labels, in a process of its own"
 

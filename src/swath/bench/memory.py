@@ -43,11 +43,15 @@ def _measure(
     dtype: str,
     threads: int,
     engine: str | None = None,
+    seen: tuple[int, int] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> int:
     from swath.bench.targets import open_target
 
     torch.set_num_threads(threads)
-    segmenter = open_target(target, engine, num_classes=num_classes, device=device, dtype=dtype).segmenter
+    asked = {"num_classes": num_classes, "device": device, "dtype": dtype, "options": options}
+    seen = (seen[0], seen[1]) if seen else None  # JSON knows no tuples
+    segmenter = open_target(target, engine, seen=seen, **asked).segmenter
     pixels = torch.randint(0, 256, (batch, *size, segmenter.description.channels), dtype=torch.uint8)
     small = (1, *(segmenter.description.shape or segmenter.description.min_size), segmenter.description.channels)
     segmenter.labels(torch.zeros(small, dtype=torch.uint8))  # code and thread pools are loaded at the first pass

@@ -33,6 +33,8 @@ class Settings:
     """What to time. `size` is (height, width)."""
 
     size: tuple[int, int] = (1024, 2048)
+    seen: tuple[int, int] | None = None  # what the network is shown of it; none: the picture as it is
+    options: dict[str, Any] = field(default_factory=dict)  # of the builders of networks by name
     device: str = "cpu"
     iterations: int = 100
     warmup: int = 5
@@ -80,7 +82,13 @@ def benchmark(names: list[str], settings: Settings, watch: Watch | None = None) 
     watch.doing("opening", len(names))
     for name in names:
         opened, failures = open_targets(
-            name, settings.engines, num_classes=settings.num_classes, device=settings.device, dtype=settings.dtype
+            name,
+            settings.engines,
+            num_classes=settings.num_classes,
+            device=settings.device,
+            dtype=settings.dtype,
+            seen=settings.seen,
+            options=settings.options,
         )
         for target in opened:
             _check_fits(target, settings)
@@ -105,6 +113,7 @@ def benchmark(names: list[str], settings: Settings, watch: Watch | None = None) 
 def as_json(results: list[Result], settings: Settings) -> dict[str, Any]:
     """Everything that was measured, with the manifest."""
     told = {**asdict(settings), "size": f"{settings.size[1]}x{settings.size[0]}"}
+    told["seen"] = settings.seen and f"{settings.seen[1]}x{settings.seen[0]}"
     return {"manifest": manifest(settings.device), "settings": told, "results": [asdict(each) for each in results]}
 
 
@@ -135,7 +144,8 @@ def _time(targets: list[Target], settings: Settings, folder: Path, watch: Watch)
 
 
 def _result(target: Target, settings: Settings, start: float, latency: dict[str, Latency]) -> Result:
-    asked = {key: getattr(settings, key) for key in ("size", "batch", "num_classes", "device", "dtype")}
+    keys = ("size", "seen", "options", "batch", "num_classes", "device", "dtype")
+    asked = {key: getattr(settings, key) for key in keys}
     # Compiling for the size is part of its first pass, and would be all that is seen.
     known = settings.memory and target.engine != "compiled"
     segmenter = target.segmenter
@@ -147,7 +157,7 @@ def _result(target: Target, settings: Settings, start: float, latency: dict[str,
         finish=segmenter.description.finish,
         num_classes=segmenter.num_classes,
         parameters=sum(each.numel() for each in target.shapes.parameters()),
-        macs=macs(target.shapes, settings.size),
+        macs=macs(target.shapes, settings.seen or settings.size),
         peak_memory=peak_memory(target.name, {**asked, "engine": target.engine, "threads": torch.get_num_threads()})
         if known
         else None,
@@ -177,7 +187,7 @@ def _remember(targets: list[Target], results: list[Result], settings: Settings) 
                 )
                 for _, result in group
             }
-            remember(group[0][0].subject, settings.device, Measurement(settings.size, figures))
+            remember(group[0][0].subject, settings.device, Measurement(settings.seen or settings.size, figures))
 
 
 def _call(stage: str, segmenter: Segmenter, settings: Settings, folder: Path) -> Callable[[], object]:
@@ -185,7 +195,7 @@ def _call(stage: str, segmenter: Segmenter, settings: Settings, folder: Path) ->
     picture = street(settings.size, segmenter.description.channels)
     pixels = torch.from_numpy(np.repeat(picture[None], settings.batch, axis=0))
     if stage == "network":
-        resident = segmenter.pad(pixels).to(settings.device)
+        resident = segmenter.prepare(pixels).to(settings.device)
         return lambda: segmenter.runtime.run(resident)
     if stage == "mask":
         return lambda: segmenter.labels(pixels).cpu()
@@ -210,11 +220,12 @@ def _street() -> Array:
 
 
 def _check_fits(target: Target, settings: Settings) -> None:
-    description, size = target.segmenter.description, settings.size
+    description, size = target.segmenter.description, settings.seen or settings.size
     low = description.min_size
     if size[0] < low[0] or size[1] < low[1]:
+        flag = "--seen" if settings.seen else "--size"
         raise SwathError(
-            f"{target.name} needs at least {low[1]}x{low[0]} pixels (width x height), --size is {size[1]}x{size[0]}"
+            f"{target.name} needs at least {low[1]}x{low[0]} pixels (width x height), {flag} is {size[1]}x{size[0]}"
         )
     if description.shape not in (None, size):
         only = f"{description.shape[1]}x{description.shape[0]}"  # type: ignore[index]

@@ -25,12 +25,17 @@ def show(console: Console, results: list[Result], everything: dict[str, Any]) ->
     console.print(_times(results, rows))
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     console.print(
-        f"{settings['size']} (width x height), batch {settings['batch']}, {settings['dtype']}, "
+        f"{settings['size']} (width x height){_seen(settings)}, batch {settings['batch']}, {settings['dtype']}, "
         f"{settings['iterations']} calls after {settings['warmup']} of warm-up"
         f"{', in turns' if len(results) > 1 else ''}; "
         f"{told['device']}, {told['threads']} of {told['cores']} threads; {versions}",
         highlight=False,
     )
+
+
+def _seen(settings: dict[str, Any]) -> str:
+    shown = f", shown at {settings['seen']}" if settings["seen"] else ""
+    return shown + "".join(f", {key} {value}" for key, value in settings["options"].items())
 
 
 def _counts(rows: list[dict[str, Any]]) -> Table:

@@ -23,6 +23,9 @@ EXAMPLES = """
   swath benchmark best.safetensors best.onnx best.xml bundle/ --size 2048x1024 --threads 1     files side by side
   swath benchmark contextnet14 --device cuda --dtype float16 --batch-size 8 --stages network
   swath benchmark 'contextnet*' --json speed.json --csv speed.csv --plot speed.svg
+  swath benchmark contextnet14 --size 1024x512 --seen 512x256 --option width=0.75     as `swath fit` proposes it
+  swath benchmark --protocol list                                 how papers time
+  swath benchmark csfcn --protocol csfcn --device cuda            as its paper does it, and why we say another figure
 """
 STAGES = ("network", "mask", "file")
 
@@ -32,11 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models", nargs="*", metavar="MODEL", help="names or patterns of networks, weights, exported files"
     )
     parser.add_argument("--models", nargs="+", dest="more", default=[], metavar="MODEL", help="the same, as an option")
-    parser.add_argument("--size", type=options.size, default=(1080, 1920), metavar="WxH", help="default: 1920x1080")
+    parser.add_argument("--size", type=options.size, metavar="WxH", help="default: 1920x1080, or the protocol's")
     parser.add_argument(
-        "--iterations", type=options.whole("--iterations"), default=100, metavar="N", help="default: 100"
+        "--seen",
+        type=options.size,
+        metavar="WxH",
+        help="resize pictures to this for the network; labels keep --size (default: --size itself)",
     )
-    parser.add_argument("--warmup", type=options.whole("--warmup", 0), default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of networks by name: what their builder takes, such as width=0.75; may be given again",
+    )
+    parser.add_argument(
+        "--iterations", type=options.whole("--iterations"), metavar="N", help="default: 100, or the protocol's"
+    )
+    parser.add_argument(
+        "--warmup", type=options.whole("--warmup", 0), metavar="N", help="default: 5, or the protocol's"
+    )
     parser.add_argument(
         "--batch-size", "--batch_size", type=options.whole("--batch-size"), default=1, metavar="N", help="default: 1"
     )
@@ -73,6 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare engines on each network and remember the fastest; without names, all that are here (compiled "
         "takes a minute to start)",
     )
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="time networks as a paper did, and measure what each difference to our way is worth; list shows them",
+    )
     options.add_engine(parser)
 
 
@@ -87,14 +110,18 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.files import atomic_write
 
     options.set_threads(arguments.threads)
+    if arguments.protocol:
+        return _protocol(arguments)
     names = _names([*arguments.models, *arguments.more])
     if arguments.engine and arguments.engines:
         raise SwathError("--engine names one engine, --engines several to compare; give one of the two")
     settings = Settings(
-        size=arguments.size,
+        size=arguments.size or (1080, 1920),
+        seen=arguments.seen,
+        options=_options(arguments.option),
         device=arguments.device,
-        iterations=arguments.iterations,
-        warmup=arguments.warmup,
+        iterations=arguments.iterations or 100,
+        warmup=5 if arguments.warmup is None else arguments.warmup,
         batch=arguments.batch_size,
         num_classes=arguments.num_classes,
         dtype=arguments.dtype,
@@ -131,6 +158,55 @@ def run(arguments: argparse.Namespace) -> int:
             "markdown": lambda: formats.as_markdown(results),
         }
         print(printed[arguments.format]())
+    return 0
+
+
+def _protocol(arguments: argparse.Namespace) -> int:
+    import json
+
+    from rich.console import Console
+
+    from swath.bench import protocol_tables, protocols
+    from swath.files import atomic_write
+
+    console = Console()
+    if arguments.protocol == "list":
+        protocol_tables.listed(console)
+        return 0
+    protocol = protocols.protocol_of(arguments.protocol)
+    ours = {"dtype": "float32", "batch_size": 1, "stages": list(STAGES)}
+    given = [name for name, usual in ours.items() if getattr(arguments, name) != usual]
+    given += [name for name in ("engine", "engines", "seen", "option", "csv", "plot") if getattr(arguments, name)]
+    if given or arguments.format not in ("table", "json"):
+        flag = given[0].replace("_", "-") if given else f"format {arguments.format}"
+        raise SwathError(
+            f"--{flag} does not go with --protocol, which says it all; --size, --iterations, --warmup, --device, "
+            "--json and --format json do"
+        )
+    found = []
+    for name in _names([*arguments.models, *arguments.more] or [protocol.networks[0]]):
+        with _watching() as watch:
+            found.append(
+                protocols.repeat(
+                    protocol,
+                    name,
+                    size=arguments.size,
+                    device=arguments.device,
+                    num_classes=arguments.num_classes,
+                    iterations=arguments.iterations,
+                    warmup=arguments.warmup,
+                    doing=watch.doing,
+                    step=watch.step,
+                )
+            )
+        if arguments.format == "table":
+            protocol_tables.show(console, found[-1])
+    told = json.dumps([protocols.as_json(each) for each in found], indent=1)
+    if arguments.json:
+        with atomic_write(arguments.json, "w") as file:
+            file.write(told)
+    if arguments.format == "json":
+        print(told)
     return 0
 
 
@@ -173,6 +249,22 @@ def _missing(results: list[Result], device: str) -> list[str]:
 
 def _engines(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _options(words: list[str]) -> dict[str, object]:
+    """`width=0.75` -> {"width": 0.75}: numbers and truths as such."""
+    import json
+
+    found: dict[str, object] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not key or not equals:
+            raise SwathError(f"--option '{word}': write KEY=VALUE, such as width=0.75")
+        try:
+            found[key.strip()] = json.loads(text.lower() if text.lower() in ("true", "false") else text)
+        except ValueError:
+            found[key.strip()] = text
+    return found
 
 
 def _names(words: list[str]) -> list[str]:

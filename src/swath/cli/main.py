@@ -11,10 +11,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from swath import __version__
-from swath.errors import SwathError, unknown
+from swath.errors import SwathError, nearest, unknown
 
 # In the order of a project's life; each is the file of the same name in this folder (a keyword's ends in _).
 COMMANDS = (
@@ -34,6 +34,7 @@ COMMANDS = (
     "predict",
     "serve",
     "benchmark",
+    "fit",
     "export",
     "quantize",
     "verify",
@@ -52,8 +53,17 @@ def command_module(command: str) -> ModuleType:
 class _Parser(argparse.ArgumentParser):
     """Complains in one line, as everything here does."""
 
+    def parse_args(self, *given: Any) -> Any:  # type: ignore[override]  # of overloads, the one in use
+        parsed, left = self.parse_known_args(*given)
+        if left:
+            option, _, _ = left[0].partition("=")
+            guess = nearest(option, self._option_string_actions)
+            kind = "option" if option.startswith("-") else "argument"
+            self.error(f"unknown {kind} '{option}'" + (f"; did you mean '{guess}'?" if guess else ""))
+        return parsed
+
     def error(self, message: str) -> NoReturn:
-        raise SwathError(f"{message}; `{self.prog} --help` shows how")
+        raise SwathError(f"{message}{'' if message.endswith('?') else ';'} `{self.prog} --help` shows how")
 
 
 def build_parser(command: str) -> argparse.ArgumentParser:

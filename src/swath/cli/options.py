@@ -52,6 +52,16 @@ def share(option: str) -> Callable[[str], float]:
     return number(option, 0, 1, "a number from 0 to 1 is needed")
 
 
+def add_unsure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--unsure",
+        type=unsure,
+        metavar="C",
+        help="pixels less sure than this get no class but 'unsure', 255: a confidence such as 0.6, or 95%% for what "
+        "`swath calibrate` stored for 95 %% right pixels",
+    )
+
+
 def unsure(text: str) -> float | str:
     """`0.6` -> 0.6, a confidence; `95%` -> itself, an accuracy that weights know the confidence for."""
     if re.fullmatch(r"\d+(\.\d+)?%", text.strip()):

@@ -53,13 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", type=options.share("--alpha"), default=0.5, help="strength of the overlay, 0 to 1 (default: 0.5)"
     )
-    parser.add_argument(
-        "--unsure",
-        type=options.unsure,
-        metavar="C",
-        help="pixels less sure than this get no class but 'unsure', 255: a confidence such as 0.6, or 95%% for what "
-        "`swath calibrate` stored for 95 %% right pixels",
-    )
+    parser.add_argument("--legend", action="store_true", help="name the classes below what is drawn")
+    options.add_unsure(parser)
     options.add_views(parser)
     predict_video.add_arguments(parser)
     options.add_engine(parser)
@@ -97,7 +92,7 @@ def _pictures(arguments: argparse.Namespace) -> int:
     segmenter = opening.segmenter(arguments, work, unsure=arguments.unsure)
     make_folder(out)
     with _progress(len(jobs)) as watch:
-        summary = predict(segmenter, jobs, arguments.alpha, watch)
+        summary = predict(segmenter, jobs, arguments.alpha, watch, arguments.legend)
     if len(jobs) == 1 and summary.failed:
         raise SwathError(summary.failed[0])
     if summary.done:

@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from swath.cluster.archive import Outcome, Step
 
 FLAGS = ("as", "batch", "actors", "part", "cluster", "retry")
-OTHERS = ("write", "threads", "display", "jsonl", "json", "smooth", "deadline", "fps", "raw", "live", "patience")
+OTHERS = (
+    "write",
+    "legend",
+    "threads",
+    "display",
+    "jsonl",
+    "json",
+    "smooth",
+    "deadline",
+    "fps",
+    "raw",
+    "live",
+    "patience",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             lines_name=arguments.jsonl or "",
             display=arguments.display,
             alpha=arguments.alpha,
+            legend=arguments.legend,
             smooth=arguments.smooth or 0.0,
             rate=arguments.fps,
             deadline=arguments.deadline / 1000 if arguments.deadline else None,

@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         kind = options.whole(f"--{name}")
         limits.add_argument(f"--{name}", type=kind, default=default, metavar=unit, help=f"{about} (default: {default})")
+    options.add_unsure(parser)
     options.add_views(parser)
     options.add_engine(parser)
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if token and not re.fullmatch(r"[!-~]+", token):
         raise SwathError("--token: letters, digits and signs of ASCII without blanks are needed")
     options.set_threads(arguments.threads)
-    segmenter = opening.segmenter(arguments)
+    segmenter = opening.segmenter(arguments, unsure=arguments.unsure)
     limits = Limits(
         batch=arguments.batch,
         wait=arguments.wait,

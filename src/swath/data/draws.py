@@ -1,4 +1,4 @@
-"""What a window can draw beside its place: scales of both axes, parts of the picture's area, turns, blur, HSV shifts.
+"""What a window can draw beside its place: scales of both axes, parts of the picture's area, turns, blur.
 
 All of it is off by default, and draws nothing then: windows without it are the same as ever.
 """
@@ -104,24 +104,13 @@ def turn(where: Place, part: NDArray[np.generic], pad: int | tuple[int, ...], mi
 
 def blurred(image: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A Gaussian blur of a radius (its deviation, in pixels) drawn from the range, as often as is said."""
+    if not spec.blur:
+        return image
     often, drawn = rng.random(2)
     radius = between(spec.blur_radius, drawn, False)
     if often >= spec.blur or radius < 0.1:  # less than that changes no byte
         return image
     return np.asarray(cv2.GaussianBlur(image, (0, 0), radius))
-
-
-def shifted(image: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Hue (a circle of 180), saturation and value (bytes) shifted by what is drawn from -x to x of each."""
-    often, *drawn = rng.random(4)
-    if often >= spec.jitter:
-        return image
-    hue, saturation, value = (round((2 * d - 1) * most) for d, most in zip(drawn, spec.hsv))
-    steps = np.arange(256)
-    tables = [(steps + hue) % 180, np.clip(steps + saturation, 0, 255), np.clip(steps + value, 0, 255)]
-    planes = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    moved = cv2.LUT(planes, np.stack(tables, 1).astype(np.uint8)[:, None])
-    return np.asarray(cv2.cvtColor(moved, cv2.COLOR_HSV2RGB))
 
 
 def shows_enough(labels: NDArray[np.uint8], most: float) -> bool:

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.cards.tables import IGNORE
-from swath.data import draws
+from swath.data import colors, draws
 from swath.data.source import Source, read_ahead, read_window
 from swath.errors import SwathError
 
 MEAN_COLOR = (124, 116, 104)  # ImageNet's: after normalisation, padding is nothing
-LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -205,37 +204,7 @@ def window(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A window of a picture and of its labels."""
     where = place(image.shape[0], image.shape[1], spec, rng)
-    return recolor(where.image(image, spec.pad_color), spec, rng), where.labels(labels)
-
-
-def recolor(image: NDArray[np.uint8], spec: WindowSpec, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Random brightness, contrast (about the picture's mean), saturation and hue: one 3 x 4 matrix on bytes. Before
-    it, where they are asked for, a blur and shifts of hue, saturation and value."""
-    if spec.blur:
-        image = draws.blurred(image, spec, rng)
-    if any(spec.hsv):
-        image = draws.shifted(image, spec, rng)
-    often, *drawn = rng.random(5)
-    ranges = (spec.brightness, spec.contrast, spec.saturation, spec.hue)
-    if often >= spec.jitter or not any(ranges):
-        return image
-    brightness, contrast, saturation, hue = ((2 * d - 1) * r for d, r in zip(drawn, ranges))
-    matrix = (1 + saturation) * np.eye(3) - saturation * np.ones((3, 1)) * LUMA
-    if hue:
-        matrix = matrix @ _hue_turn(hue)
-    matrix *= (1 + contrast) * (1 + brightness)
-    few = np.ascontiguousarray(image[::8, ::8])
-    grey = float(np.array(cv2.sumElems(few)[:3]) / (few.size // 3) @ LUMA) * (1 + brightness)
-    moved = np.hstack([matrix, np.full((3, 1), -contrast * grey)])
-    return np.asarray(cv2.transform(image, moved.astype(np.float32)))
-
-
-def _hue_turn(turns: float) -> NDArray[np.float64]:
-    """Turn colors about the axis of greys; brightness (luma) stays."""
-    to_yiq = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
-    c, s = math.cos(2 * math.pi * turns), math.sin(2 * math.pi * turns)
-    turned: NDArray[np.float64] = np.linalg.inv(to_yiq) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ to_yiq
-    return turned
+    return colors.recolor(where.image(image, spec.pad_color), spec, rng), where.labels(labels)
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -266,13 +235,17 @@ def whole(
 
 class Windows:
     """A map dataset: `windows[epoch, index]` is a dict of image (3 x H x W bytes), labels (H x W), index, and the named
-    maps of the source (H x W, or channels x H x W where there are several)."""
+    maps of the source (H x W, or channels x H x W where there are several). With `paint=False` the picture still has
+    its own colors, and beside it are the numbers that change them (colors.py)."""
 
-    def __init__(self, source: Source, spec: WindowSpec, seed: int = 0, maps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: Source, spec: WindowSpec, seed: int = 0, maps: Sequence[str] = (), paint: bool = True
+    ) -> None:
         self.source = source
         self.spec = spec
         self.seed = seed
         self.maps = tuple(maps)
+        self.paint = paint
 
     def __len__(self) -> int:
         return len(self.source)
@@ -283,8 +256,11 @@ class Windows:
         where = self._place(index, rng)
         parts = read_window(self.source, index, where.rows, where.columns, ("image", "labels", *self.maps))
         where = where.of_the_part()
-        image = recolor(where.image(parts["image"], self.spec.pad_color), self.spec, rng)
-        cut = {"image": planes(image), "labels": where.labels(parts["labels"])}
+        image = draws.blurred(where.image(parts["image"], self.spec.pad_color), self.spec, rng)
+        drawn = colors.draw(image, self.spec, rng)
+        if self.paint:
+            image, drawn = colors.paint(image, drawn), {}
+        cut = {"image": planes(image), **drawn, "labels": where.labels(parts["labels"])}
         cut.update({name: planes(CUTS[name](where, parts[name])) for name in self.maps})
         return {**cut, "index": index}
 

@@ -12,6 +12,7 @@ from swath.deploy import onnx
 from swath.deploy.graph import Precision
 from swath.errors import SwathError
 from swath.inference.description import KEY, Description
+from swath.inference.runtimes.openvino_integers import sound
 
 
 def write(
@@ -31,6 +32,6 @@ def from_onnx(source: Path, description: Description, path: Path, precision: Pre
         import openvino
     except ImportError as error:
         raise SwathError("--to openvino needs OpenVINO, which is missing; pip install 'swath[openvino]'") from error
-    model = openvino.Core().read_model(source)  # unlike convert_model, it tells nobody that it ran
+    model = sound(openvino.Core().read_model(source))  # unlike convert_model, it tells nobody that it ran
     model.set_rt_info(description.as_json(), [KEY])
     openvino.save_model(model, path, compress_to_fp16=precision == "fp16")

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from swath.errors import SwathError
 from swath.inference.ahead import ahead
+from swath.inference.captions import captioned
 from swath.inference.inputs import Job
 from swath.inference.pictures import write_picture
 from swath.inference.segmentation import Segmentation
@@ -32,9 +32,14 @@ class Summary:
 
 
 def predict(
-    segmenter: Segmenter, jobs: Sequence[Job], alpha: float = 0.5, watch: Callable[[Job], None] | None = None
+    segmenter: Segmenter,
+    jobs: Sequence[Job],
+    alpha: float = 0.5,
+    watch: Callable[[Job], None] | None = None,
+    legend: bool = False,
 ) -> Summary:
-    """Do all jobs in order. What cannot be read or segmented is listed; what cannot be written stops the run.
+    """Do all jobs in order. What cannot be read or segmented is listed; what cannot be written stops the run. `legend`:
+    the classes that occur are named below overlays and colors.
 
     Reading, the network and writing overlap: a file waits for the disk as long as a light network takes."""
     summary = Summary()
@@ -48,7 +53,7 @@ def predict(
                 except SwathError as error:
                     summary.failed.append(str(error) if str(job.picture) in str(error) else f"{job.picture}: {error}")
                 else:
-                    writing.append(writer.submit(_write, result, job, alpha))
+                    writing.append(writer.submit(_write, result, job, alpha, legend))
                     summary.done += 1
                 while len(writing) > _UNWRITTEN:
                     writing.popleft().result()
@@ -68,11 +73,10 @@ def _read(job: Job) -> npt.NDArray[np.uint8]:
     return read_image(job.picture)
 
 
-def _write(result: Segmentation, job: Job, alpha: float) -> None:
-    write: dict[str, Callable[[Path], None]] = {
-        "labels": result.save,
-        "overlay": lambda path: result.save_overlay(path, alpha),
-        "color": lambda path: write_picture(path, result.color()),
-    }
+def _write(result: Segmentation, job: Job, alpha: float, legend: bool) -> None:
     for kind, path in job.outputs.items():
-        write[kind](path)
+        if kind == "labels":
+            result.save(path)
+            continue
+        drawn = result.overlay(alpha) if kind == "overlay" else result.color()
+        write_picture(path, captioned(drawn, result.legend()) if legend else drawn)

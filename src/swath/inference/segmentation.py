@@ -53,10 +53,19 @@ class Segmentation:
             table[_NOTHING] = unsure_color(self.colors)
         return table
 
+    def names(self) -> dict[int, str]:
+        """What each label is called; 255 only where there is "unsure"."""
+        return {**dict(enumerate(self.class_names)), **({} if self.threshold is None else {_NOTHING: UNSURE})}
+
+    def key(self) -> dict[str, Color]:
+        """The colours of all classes that may occur, in their order."""
+        unsure = {} if self.threshold is None or UNSURE in self.class_names else {UNSURE: unsure_color(self.colors)}
+        return {**dict(zip(self.class_names, self.colors)), **unsure}
+
     def legend(self) -> dict[str, Color]:
         """The colours of what occurs, the largest first."""
-        colors = dict(zip(self.class_names, self.colors))
-        return {name: colors[name] if name in colors else unsure_color(self.colors) for name in self.shares()}
+        key = self.key()
+        return {name: key[name] for name in self.shares()}
 
     def color(self) -> Array:
         """Each pixel in the colour of its class, RGB."""
@@ -82,9 +91,7 @@ class Segmentation:
     def shares(self) -> dict[str, float]:
         """The share of the picture that each class covers, the largest first; those that do not occur are left out."""
         counts = np.bincount(self.labels.ravel(), minlength=256)
-        names = dict(enumerate(self.class_names))
-        if self.threshold is not None:
-            names[_NOTHING] = UNSURE
+        names = self.names()
         order = sorted(names, key=lambda i: -counts[i])
         return {names[i]: int(counts[i]) / self.labels.size for i in order if counts[i]}
 

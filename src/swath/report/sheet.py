@@ -10,19 +10,19 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from swath.errors import SwathError
+from swath.report.strip import INK, PAPER, Class, legend_strip, shortened
 
 Array = npt.NDArray[np.uint8]
 
 _GAP = 8
 _LINE = 26  # height of a line of text
-_INK, _PAPER = (32, 36, 44), (255, 255, 255)
 
 
 def sheet(
     rows: Sequence[Sequence[Array]],
     titles: Sequence[str] = (),
     *,
-    classes: Sequence[tuple[str, tuple[int, int, int]]] = (),
+    classes: Sequence[Class] = (),
     width: int = 320,
 ) -> Image.Image:
     """Rows of RGB pictures, each `width` wide; `titles` stand above the columns, `classes` (names and colors) below.
@@ -35,24 +35,20 @@ def sheet(
     scaled = [[_scaled(picture, width) for picture in row] for row in rows]
     font = ImageFont.load_default(size=15)
     across = count * (width + _GAP) + _GAP
-    entries = _lines(classes, font, across - 2 * _GAP)
+    legend = legend_strip(classes, across)
     above = _LINE if titles else 0
     heights = [max(picture.shape[0] for picture in row) for row in scaled]
-    below = len(entries) * _LINE + (_GAP if entries else 0)
-    page = Image.new("RGB", (across, _GAP + above + sum(heights) + _GAP * len(heights) + below), _PAPER)
+    page = Image.new("RGB", (across, _GAP + above + sum(heights) + _GAP * len(heights) + len(legend)), PAPER)
     draw = ImageDraw.Draw(page)
     for column, title in enumerate(titles):
-        draw.text((_GAP + column * (width + _GAP), _GAP), _shortened(title, font, width), _INK, font)
+        draw.text((_GAP + column * (width + _GAP), _GAP), shortened(title, font, width), INK, font)
     top = _GAP + above
     for row, height in zip(scaled, heights):
         for column, picture in enumerate(row):
             page.paste(Image.fromarray(picture), (_GAP + column * (width + _GAP), top))
         top += height + _GAP
-    for line in entries:
-        for left, name, color in line:
-            draw.rounded_rectangle((left, top + 4, left + 15, top + 19), 3, color, (160, 160, 160))
-            draw.text((left + 22, top + 2), name, _INK, font)
-        top += _LINE
+    if len(legend):
+        page.paste(Image.fromarray(legend), (0, top))
     return page
 
 
@@ -63,29 +59,3 @@ def _scaled(picture: Array, width: int) -> Array:
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     how = cv2.INTER_AREA if picture.shape[1] > width else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
-
-
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-_Entry = tuple[float, str, tuple[int, int, int]]  # where it begins, a name and a color
-
-
-def _lines(classes: Sequence[tuple[str, tuple[int, int, int]]], font: _Font, width: float) -> list[list[_Entry]]:
-    """The legend, broken into lines."""
-    lines: list[list[_Entry]] = []
-    left = width
-    for name, color in classes:
-        needed = 22 + font.getlength(name) + 18
-        if not lines or left + needed > _GAP + width:
-            lines.append([])
-            left = _GAP
-        lines[-1].append((left, name, color))
-        left += needed
-    return lines
-
-
-def _shortened(text: str, font: _Font, width: float) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from swath import __version__
 from swath.errors import SwathError
 from swath.inference import Segmentation, Segmenter
+from swath.inference.segmentation import UNSURE, unsure_color
 from swath.serve import formats, pictures, upload
 from swath.serve.batcher import Batcher, Budget
 from swath.serve.gate import ANSWERS, Gate, Line
@@ -107,6 +108,8 @@ class Service:
             {"id": number, "name": name, "color": list(color)}
             for number, (name, color) in enumerate(zip(self.segmenter.class_names, self.segmenter.colors))
         ]
+        if self.segmenter.unsure is not None:
+            known.append({"id": 255, "name": UNSURE, "color": list(unsure_color(self.segmenter.colors))})
         return Response(formats.as_json({**self.facts, "classes": known}), media_type="application/json")
 
     async def show_metrics(self, _: Request) -> Response:
@@ -160,9 +163,8 @@ class Service:
             began = perf_counter()
             image = await self._aside(pictures.decode, file.name, file.data)
             self.metrics.stage("decode", perf_counter() - began)
-            labels = await self._labels(file.name, image)
+            result = await self._segmented(file.name, image)
             began = perf_counter()
-            result = Segmentation(labels, self.segmenter.class_names, self.segmenter.colors, image)
             if several:
                 answer = await self._aside(formats.encode_part, kind, file.name, result)
             else:
@@ -170,9 +172,9 @@ class Service:
             self.metrics.stage("encode", perf_counter() - began)
             return answer
 
-    async def _labels(self, name: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    async def _segmented(self, name: str, image: NDArray[np.uint8]) -> Segmentation:
         try:
-            return await self.batcher.labels(image)
+            return self.segmenter.result(image, await self.batcher.answer(image))
         except SwathError as error:  # a size that an exported file does not take
             height, width = image.shape[:2]
             raise Refused(422, f"{name}: this network does not take {width} x {height} pixels") from error

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import SwathError
-from swath.inference import Segmenter
+from swath.inference import Answer, Segmenter
 from swath.serve.limits import Limits
 from swath.serve.metrics import Metrics
 
@@ -27,12 +27,12 @@ LOG = logging.getLogger("swath.serve")
 class _Job:
     image: Array
     loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[Array]
+    answer: asyncio.Future[Answer]
     arrived: float = field(default_factory=perf_counter)
 
 
 class Batcher:
-    """`labels` may be awaited by many; whoever is cancelled while waiting leaves the queue."""
+    """`answer` may be awaited by many; whoever is cancelled while waiting leaves the queue."""
 
     def __init__(self, segmenter: Segmenter, limits: Limits, metrics: Metrics):
         self.segmenter = segmenter
@@ -44,7 +44,7 @@ class Batcher:
         self.thread = threading.Thread(target=self._work, name="network", daemon=True)
         self.thread.start()
 
-    async def labels(self, image: Array) -> Array:
+    async def answer(self, image: Array) -> Answer:
         loop = asyncio.get_running_loop()
         job = _Job(image, loop, loop.create_future())
         with self.changed:
@@ -97,7 +97,7 @@ class Batcher:
 
     def _run(self, jobs: Sequence[_Job]) -> None:
         try:
-            answers = self.segmenter.label_maps([job.image for job in jobs])
+            answers = self.segmenter.answers([job.image for job in jobs], self.segmenter.unsure is not None)
         except Exception as error:
             if len(jobs) > 1:  # not all engines take several pictures at once, nor has every machine the memory for it
                 for job in jobs:
@@ -107,11 +107,11 @@ class Batcher:
                 LOG.exception("the network failed")
             _tell(jobs[0], error)
             return
-        for job, labels in zip(jobs, answers):
-            _tell(job, labels)
+        for job, answer in zip(jobs, answers):
+            _tell(job, answer)
 
 
-def _tell(job: _Job, result: Array | Exception) -> None:
+def _tell(job: _Job, result: Answer | Exception) -> None:
     def settle() -> None:
         if job.answer.done():
             return

@@ -39,27 +39,28 @@ def overlay(result: Segmentation) -> bytes:
 
 def rle(result: Segmentation) -> dict[str, Any]:
     height, width = result.labels.shape
+    names = result.names()
     classes = [
-        {**_class(result, value), "area": area, "segmentation": {"size": [height, width], "counts": counts}}
+        {"id": value, "name": names[value], "area": area, "segmentation": {"size": [height, width], "counts": counts}}
         for value, (area, counts) in run_lengths(result.labels).items()
-        if value < len(result.class_names)
+        if value in names
     ]
     return {"width": width, "height": height, "classes": classes}
 
 
 def outlines(result: Segmentation) -> dict[str, Any]:
     height, width = result.labels.shape
-    features = []
+    names, features = result.names(), []
     for value in np.unique(result.labels).tolist():
-        if value >= len(result.class_names):
+        if value not in names:
             continue
         try:
             shape = {"type": "MultiPolygon", "coordinates": polygons(result.labels == value)}
         except TooRagged:
             raise Refused(
-                422, f"class '{result.class_names[value]}' is too ragged here for polygons; ask for format=rle or png"
+                422, f"class '{names[value]}' is too ragged here for polygons; ask for format=rle or png"
             ) from None
-        features.append({"type": "Feature", "properties": _class(result, value), "geometry": shape})
+        features.append({"type": "Feature", "properties": {"id": value, "name": names[value]}, "geometry": shape})
     return {"type": "FeatureCollection", "width": width, "height": height, "features": features}
 
 
@@ -117,10 +118,6 @@ def encode_part(name: str, file: str, result: Segmentation) -> bytes:
 
 def as_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _class(result: Segmentation, value: int) -> dict[str, Any]:
-    return {"id": value, "name": result.class_names[value]}
 
 
 def _quality(options: str) -> float:

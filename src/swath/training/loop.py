@@ -21,6 +21,7 @@ from swath.training.config import Recipe, Stage
 from swath.training.display import Display
 from swath.training.distributed import ALONE, Agreement, Processes
 from swath.training.guards import Finite, NotFinite, Stop, Stopped
+from swath.training.jitter import recolored
 from swath.training.journal import Journal
 from swath.training.optimisers import norms
 from swath.training.postmortem import explain
@@ -217,7 +218,8 @@ class Trainer:
         self.finite.settle()
         self._log_loss(run)
         if isinstance(run.average, SnapshotAverage):
-            run.average.refresh(run.inputs(run.on_device(batch)) for batch in run.stream.batches(0, run.refreshing))
+            batches = (recolored(run.on_device(batch)) for batch in run.stream.batches(0, run.refreshing))
+            run.average.refresh(run.inputs(batch) for batch in batches)
             self.processes.average_statistics(norms(run.learned))
         self.processes.equalise(run.learned.state_dict().values())
         scores, more = self.scoring(run.measured, self._watch(run))

@@ -25,6 +25,7 @@ from swath.training.distill import check_teacher
 from swath.training.distributed import ALONE, Processes, plain_norms, spread_alarm, without_exchange
 from swath.training.ema import MovingAverage
 from swath.training.graphs import Graph, check_graphs
+from swath.training.jitter import COLORS, recolored
 from swath.training.losses import Moment
 from swath.training.optimisers import freeze, make_optimiser, norms, parameter_groups
 from swath.training.quantised import check_quantised, deployed, fix_statistics, quantised
@@ -58,7 +59,13 @@ class StageRun:
             load_initial(model, stage.init)
         if stage.quantise:
             model = quantised(stage, model, device)
-        windows = Windows(source, stage.window, seed=recipe.seed + 1000 * number, maps=needed_maps(model))
+        windows = Windows(
+            source,
+            stage.window,
+            seed=recipe.seed + 1000 * number,
+            maps=needed_maps(model),
+            paint=device.type == "cpu",  # there the loader's way is the faster one (jitter.py)
+        )
         self.stream = Stream(
             windows,
             stage.batch,
@@ -107,10 +114,11 @@ class StageRun:
     def on_device(self, batch: Batch) -> Batch:
         """What the network takes and learns from, on its way to the device."""
         names = dict.fromkeys([*self.model.inputs, *(TRUTHS[task] for task in self.model.tasks)])
+        names.update(dict.fromkeys(name for name in COLORS if name in batch))
         return {name: batch[name].to(self.device, non_blocking=True) for name in names}
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
-        """What the network takes of a batch that is on the device: normalised."""
+        """What the network takes of a batch that is on the device and recolored: normalised."""
         pictures = (normalise(batch[name]) for name, normalise in self.normalise.items())
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return tuple(picture.contiguous(memory_format=layout) for picture in pictures)
@@ -120,6 +128,7 @@ class StageRun:
         the gradients of all processes."""
         if self.config.quantise:
             fix_statistics(self.config, self.model, step / self.steps)
+        batch = recolored(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.config.amp)):
             loss: Tensor = self.shared(self.inputs(batch), batch, self.moment(step))
         return loss

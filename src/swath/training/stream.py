@@ -14,7 +14,9 @@ from swath.data.mixed import Mixed
 from swath.data.windows import Windows
 from swath.errors import SwathError
 
-Batch = dict[str, Any]  # image uint8 N x 3 x H x W, labels uint8 N x H x W, the maps that a network needs, index N
+# image uint8 N x 3 x H x W, what is to become of its colors (jitter.py), labels uint8 N x H x W, maps that a network
+# needs, index N
+Batch = dict[str, Any]
 
 
 def batches_an_epoch(source: Source, batch: int) -> int:

@@ -17,12 +17,13 @@ from swath.cli.main import main
 from swath.errors import SwathError
 from swath.networks import create_model
 from swath.training import list_recipes, load_recipe
-from swath.training.auto import fit, prepared, resolve, rules, skeleton
+from swath.training.auto import fit, prepared, rate, resolve, rules, skeleton
 from swath.training.auto.choices import GIVEN, Choices
 from swath.training.auto.facts import Facts, Machine, Pictures, smallest_batch
 from swath.training.auto.length import Cost, choose_length, read_time
 from swath.training.auto.memory import needed_bytes
 from swath.training.auto.probe import Pace
+from swath.training.auto.rate import learns
 from swath.training.config import Recipe
 from swath.training.fill import as_plain
 from swath.training.launch import Place
@@ -44,6 +45,7 @@ def shapes_words(shapes: Path, *more: str) -> list[str]:
 def no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     """An iteration takes half a second, a picture of the validation a tenth."""
     monkeypatch.setattr(fit, "measure", lambda *_: Pace(0.5, 0.01, 0.1))
+    monkeypatch.setattr(rate, "learns", lambda *_: True)
 
 
 def test_the_run_is_that_of_an_ordinary_recipe(
@@ -296,6 +298,27 @@ def test_what_does_not_fit_is_cut() -> None:
     tight = Memory(int(0.6 * whole), "window", "accumulate")
     with pytest.raises(SwathError, match="nothing smaller is left to choose"):
         tight.fit()
+
+
+def test_a_rate_that_a_network_does_not_bear_is_lowered() -> None:
+    """Light-Weight RefineNet's decoder has no norms: at the rule's rate it never learned more than one class."""
+    words = [("network", ["rf_lw_mobilenetv2"]), ("card", ["streets"]), *SMALL]
+    chosen = resolve(words)
+    assert chosen.stages[0].lr <= 0.002 and "in a trial" in chosen.why["lr"]
+    given = resolve([*words, ("lr", ["0.005"])])
+    assert given.stages[0].lr == 0.005 and given.why["lr"] == "as you said"
+    plain = resolve(STREETS)
+    assert plain.stages[0].lr == 0.0052 and "trial" not in plain.why["lr"]
+
+
+def test_a_trial_leaves_the_random_numbers_as_they_were() -> None:
+    recipe = resolve(STREETS)
+    train = load_card("streets").open("train", count=4, size=(64, 96))
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    learns(recipe, train, 2)
+    assert torch.equal(torch.rand(3), wanted)
 
 
 def test_a_trial_that_runs_out_of_memory_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:

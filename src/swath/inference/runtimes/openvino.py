@@ -12,6 +12,7 @@ from torch import Tensor
 from swath.errors import SwathError
 from swath.inference.description import KEY, Description
 from swath.inference.runtimes.described import in_batches
+from swath.inference.runtimes.openvino_integers import sound
 
 
 class OpenVino:
@@ -28,7 +29,7 @@ class OpenVino:
         if path.suffix == ".xml" and not path.with_suffix(".bin").is_file():
             raise SwathError(f"{path.with_suffix('.bin')}: is missing, it holds the numbers of {path.name}")
         try:
-            model = core.read_model(str(path))
+            model = sound(core.read_model(str(path)))
             compiled = core.compile_model(model, part, _settings(part))
         except Exception as error:  # OpenVINO raises RuntimeError, and others from readers behind it
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -11,6 +11,7 @@ from time import sleep
 from typing import IO
 
 from swath.errors import SwathError
+from swath.inference.captions import captioned
 from swath.inference.segmenter import Segmenter
 from swath.inference.streams.budget import Budget
 from swath.inference.streams.frame import Source
@@ -32,6 +33,7 @@ class Wishes:
     lines_name: str = "-"
     display: bool = False
     alpha: float = 0.5  # of the overlay
+    legend: bool = False  # all classes named below what is drawn
     smooth: float = 0.0
     rate: float | None = None  # frames a second of written videos that need a constant rate
     deadline: float | None = None  # seconds; without it, one frame's time
@@ -99,6 +101,9 @@ def output_stages(wishes: Wishes, videos: Mapping[str, VideoFile]) -> list[Stage
             work.drawn["overlay"] = work.result.overlay(wishes.alpha)
         if "color" in kinds:
             work.drawn["color"] = work.result.color()
+        if wishes.legend:
+            named = work.result.key()
+            work.drawn.update({kind: captioned(drawn, named) for kind, drawn in work.drawn.items()})
 
     def encode(work: Work) -> None:
         for kind, file in videos.items():

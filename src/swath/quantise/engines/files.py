@@ -32,11 +32,9 @@ def write(model: Model, description: Description, path: Path) -> None:
 
 def write_openvino(source: Path, description: Description, path: Path) -> None:
     """A .onnx file as OpenVINO's .xml; its .bin lies beside it."""
-    import openvino
+    from swath.deploy import openvino
 
-    model = openvino.Core().read_model(source)  # unlike convert_model, it tells nobody that it ran
-    model.set_rt_info(description.as_json(), [KEY])
-    openvino.save_model(model, path, compress_to_fp16=False)
+    openvino.from_onnx(source, description, path)
 
 
 def parts(path: Path) -> list[Path]:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from swath.data.source import Source
-from swath.data.windows import Windows
-from swath.evaluation.tasks import TRUTHS
 from swath.networks import Network
+from swath.training.auto.trial import Trial
 from swath.training.config import Recipe
-from swath.training.optimisers import make_optimiser
-from swath.training.stream import Batch
-from swath.training.tasks import StageLoss, build_network, needed_maps
 
 _STEPS = 3  # timed, after one that warms up
-_READ = 4  # windows that are cut to see how long it takes
 
 
 @dataclass(frozen=True)
@@ -54,44 +48,9 @@ def measure(recipe: Recipe, train: Source, val: Source, part: int) -> Pace:
 
 
 def _measure(recipe: Recipe, train: Source, val: Source, device: torch.device, shown: int, part: int) -> Pace:
-    stage = recipe.stages[0]
-    model = build_network(recipe, train.card, 0).to(device)
-    if stage.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    windows = Windows(train, stage.window, seed=recipe.seed, maps=needed_maps(model))
-    began = time.perf_counter()
-    cut = [windows[0, index % len(train)] for index in range(_READ)]
-    window = (time.perf_counter() - began) / _READ
-    batch = {
-        name: torch.stack([torch.from_numpy(cut[index % _READ][name]) for index in range(shown)]).to(device)
-        for name in dict.fromkeys([*model.inputs, *(TRUTHS[task] for task in model.tasks)])
-    }
-    step = _step(recipe, model, train, batch, device)
-    took = _usual(step, device) * part / shown
-    return Pace(took, window, _validation(model, val, device))
-
-
-def _step(recipe: Recipe, model: Network, train: Source, batch: Batch, device: torch.device) -> Callable[[], object]:
-    """One iteration without the loop around it; classes count alike, since their weights cost no time."""
-    stage = recipe.stages[0]
-    tasks = {name: replace(task, class_weights="none", class_weight_share=1.0) for name, task in stage.tasks.items()}
-    even = replace(stage, class_weights="none", class_weight_share=1.0, tasks=tasks, distill=None)
-    criterion = StageLoss(even, model, train, device)
-    optimiser = make_optimiser(even, model, criterion.parameters())
-    normalise = {name: model.preprocesses[name].module().to(device) for name in model.inputs}
-    layout = torch.channels_last if stage.channels_last else torch.contiguous_format
-    model.train()
-
-    def step() -> Tensor:
-        optimiser.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=bool(stage.amp)):
-            inputs = (each(batch[name]).contiguous(memory_format=layout) for name, each in normalise.items())
-            loss: Tensor = criterion(model(*inputs), batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return loss.detach()
-
-    return step
+    trial = Trial(recipe, train, shown)
+    took = _usual(trial.step, device) * part / shown
+    return Pace(took, trial.seconds_a_window, _validation(trial.model, val, device))
 
 
 def _validation(model: Network, val: Source, device: torch.device) -> float:

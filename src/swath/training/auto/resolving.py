@@ -13,6 +13,7 @@ from swath.training.auto.choices import Choices
 from swath.training.auto.facts import find_facts
 from swath.training.auto.fit import fit
 from swath.training.auto.length import choose_length, cost_of, read_time
+from swath.training.auto.rate import choose_rate
 from swath.training.config import Recipe
 from swath.training.fill import as_plain, fill
 from swath.training.recipe_files import changed, full_key
@@ -74,6 +75,8 @@ def resolve(
     rules.choose_speed(choices, facts)
     told("timing an iteration")
     pace = fit(choices, facts)
+    told("trying the rate")
+    choose_rate(choices, facts)
     choose_length(choices, facts, cost_of(choices, facts, pace), budget)
     resolved = fill(Recipe, as_plain(recipe), "auto")  # as it is read again from the run's folder
     check_stages(resolved, [(facts.pictures.train, facts.pictures.val)], world)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from swath.finish.axis import Shown
 from swath.finish.confidence import Confident, confident
 from swath.finish.labels import labels, reference_labels, way
 
-__all__ = ["Confident", "confident", "labels", "reference_labels", "way"]
+__all__ = ["Confident", "Shown", "confident", "labels", "reference_labels", "way"]

@@ -10,6 +10,17 @@ from torch import Tensor
 SPARE = 8  # fractions beyond the last pixel: the compiled loop handles so many pixels at once
 
 
+Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a network saw a picture: resized to `size`, then padded below and to the right, to `padded`."""
+
+    size: Size
+    padded: Size
+
+
 @dataclass(frozen=True)
 class Axis:
     """Cell k lies between logits k - 1 and k; the first and the last, beyond the edge, between two copies of the edge.
@@ -23,12 +34,26 @@ class Axis:
 
     @classmethod
     def of(cls, logits: int, pixels: int, align_corners: bool) -> Axis:
-        at = torch.arange(pixels + SPARE, dtype=torch.float32)  # float32, as `interpolate` computes places
+        """As `interpolate` places them; it computes in float32."""
+        at = torch.arange(pixels + SPARE, dtype=torch.float32)
         if align_corners:
-            source = at * ((logits - 1) / (pixels - 1) if pixels > 1 else 0.0)
+            return cls._at(at * ((logits - 1) / (pixels - 1) if pixels > 1 else 0.0), logits)
+        return cls._at((at + 0.5) * (logits / pixels) - 0.5, logits)
+
+    @classmethod
+    def of_shown(cls, logits: int, pixels: int, align_corners: bool, shown: int, padded: int) -> Axis:
+        """Of a picture that was shown with `shown` pixels, and `padded` before these became logits."""
+        at = (torch.arange(pixels + SPARE, dtype=torch.float64) + 0.5) * (shown / pixels)  # from the edge
+        if align_corners:
+            source = (at - 0.5) * ((logits - 1) / (padded - 1) if padded > 1 else 0.0)
         else:
-            source = (at + 0.5) * (logits / pixels) - 0.5
-        below = source.floor()
+            source = at * (logits / padded) - 0.5
+        # a little beyond the corners is still the edge; of the last pixel's spare neighbours nobody asks
+        return cls._at(source.clamp_(-0.5, logits - 0.5).float(), logits)
+
+    @classmethod
+    def _at(cls, source: Tensor, logits: int) -> Axis:
+        below, pixels = source.floor(), len(source) - SPARE
         cell = below[:pixels].long() + 1
         return cls(torch.searchsorted(cell, torch.arange(logits + 2)), source - below)
 
@@ -43,3 +68,13 @@ class Axis:
         offset = torch.arange(int(count[cells_K].max()))
         pixel = self.start[cells_K, None] + torch.minimum(offset, count[cells_K, None] - 1)
         return pixel, self.fraction[pixel]
+
+
+def axes(logits: Tensor, size: Size, align_corners: bool, shown: Shown | None = None) -> tuple[Axis, Axis]:
+    """Of the rows and of the columns."""
+    have = (logits.shape[2], logits.shape[3])
+    if shown is None:
+        return Axis.of(have[0], size[0], align_corners), Axis.of(have[1], size[1], align_corners)
+    ends = zip(have, size, shown.size, shown.padded)
+    rows, columns = (Axis.of_shown(h, pixels, align_corners, seen, whole) for h, pixels, seen, whole in ends)
+    return rows, columns

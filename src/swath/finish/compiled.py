@@ -70,14 +70,12 @@ def _built() -> Path:
     return path
 
 
-def finish(
-    logits: Tensor, size: tuple[int, int], align_corners: bool, sure: bool
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def finish(logits: Tensor, rows: Axis, columns: Axis, sure: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Labels of float32 logits with any strides; probabilities and margins too where `sure`."""
     loop = library()
     assert isinstance(loop, ctypes.CDLL)
     count, classes, h, w = logits.shape
-    rows, columns = Axis.of(h, size[0], align_corners), Axis.of(w, size[1], align_corners)
+    size = (rows.pixels, columns.pixels)
     out = torch.empty((count, *size), dtype=torch.uint8)
     more = [torch.empty((count, *size)) if sure else None for _ in range(2)]
     _, by_class, by_row, by_column = logits.stride()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from swath.errors import SwathError
 from swath.finish import plain
-from swath.finish.axis import Axis
+from swath.finish.axis import Axis, Shown, axes
 from swath.finish.labels import checked, use_triton, way
 from swath.finish.labels import labels as best_labels
 
@@ -26,7 +26,11 @@ class Confident(NamedTuple):
 
 
 def confident(
-    logits: Tensor, size: tuple[int, int], align_corners: bool = False, temperature: float = 1.0
+    logits: Tensor,
+    size: tuple[int, int],
+    align_corners: bool = False,
+    temperature: float = 1.0,
+    shown: Shown | None = None,
 ) -> Confident:
     """Labels as `labels` gives them, with the softmax probability of the best class at each pixel and the difference of
     the two largest probabilities (1 where there is one class). `temperature` divides the logits, for those two only."""
@@ -34,36 +38,35 @@ def confident(
         raise SwathError(f"temperature {temperature}: it must be a number above 0")
     if temperature != 1:
         # Rounding may decide ties anew: the labels are those of the logits as they came.
-        tempered = confident(checked(logits, size) / temperature, size, align_corners)
-        return tempered._replace(labels=best_labels(logits, size, align_corners))
+        tempered = confident(checked(logits, size) / temperature, size, align_corners, shown=shown)
+        return tempered._replace(labels=best_labels(logits, size, align_corners, shown))
     logits = checked(logits, size)
-    if use_triton(logits):
+    if use_triton(logits) and shown is None:
         from swath.finish import triton_kernel
 
         found = triton_kernel.finish(logits, size, align_corners, sure=True)
     elif logits.device.type == "cpu" and way() == "c":
         from swath.finish import compiled
 
-        found = compiled.finish(logits, size, align_corners, sure=True)
+        found = compiled.finish(logits, *axes(logits, size, align_corners, shown), sure=True)
     else:
-        return in_bands(plain.finite(logits), size, align_corners)
+        return in_bands(plain.finite(logits), *axes(logits, size, align_corners, shown))
     labels, confidence, margin = found
     assert confidence is not None and margin is not None
     return Confident(labels, confidence, margin)
 
 
-def in_bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Confident:
+def in_bands(logits: Tensor, rows: Axis, columns: Axis) -> Confident:
     """Some rows of full-size scores at a time, in plain torch."""
     count, classes, h, w = logits.shape
-    device = logits.device
-    (above, below, fy), (left, right, fx) = (
-        _places(side, pixels, align_corners, device) for side, pixels in zip((h, w), size)
-    )
+    size, device = (rows.pixels, columns.pixels), logits.device
+    above, below, fy = _places(h, rows, device)
+    left, right, fx = _places(w, columns, device)
     labels = torch.empty((count, *size), dtype=torch.uint8, device=device)
     confidence, margin = torch.empty((2, count, *size), device=device)
-    rows = max(1, _VALUES.get(device.type, _VALUES_ON_DEVICE) // (max(1, count) * classes * size[1]))
-    for start in range(0, size[0], rows):
-        band = slice(start, start + rows)
+    at_once = max(1, _VALUES.get(device.type, _VALUES_ON_DEVICE) // (max(1, count) * classes * size[1]))
+    for start in range(0, size[0], at_once):
+        band = slice(start, start + at_once)
         low, high = int(above[band][0]), int(below[band][-1]) + 1
         few = logits[:, :, low:high].transpose(0, 1)  # few rows of logits lie behind many of pixels: widen them first
         wide = torch.lerp(few[..., left], few[..., right], fx)
@@ -78,9 +81,8 @@ def in_bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Conf
     return Confident(labels, confidence, margin)
 
 
-def _places(logits: int, pixels: int, align_corners: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _places(logits: int, axis: Axis, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Between which two logits each pixel lies, and how far from the first."""
-    axis = Axis.of(logits, pixels, align_corners)
     cell = torch.arange(logits + 1).repeat_interleave(axis.start.diff())
-    last = logits - 1
-    return (cell - 1).clamp_(0, last).to(device), cell.clamp(0, last).to(device), axis.fraction[:pixels].to(device)
+    first, second = ((cell - back).clamp_(0, logits - 1).to(device) for back in (1, 0))
+    return first, second, axis.fraction[: axis.pixels].to(device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from swath.errors import SwathError, unknown
 from swath.finish import plain
+from swath.finish.axis import Axis, Shown, axes
 from swath.finish.plain import best_class
 
 __all__ = ["WAYS", "best_class", "checked", "labels", "reference_labels", "way"]
@@ -21,15 +22,23 @@ WAYS = ("c", "numba", "torch")  # on a CPU, the fastest first; "torch" also keep
 _FEW_PIXELS = 4  # a logit, below which the torch form had better go through planes
 
 
-def labels(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
+def labels(logits: Tensor, size: tuple[int, int], align_corners: bool = False, shown: Shown | None = None) -> Tensor:
     """uint8 labels N x H x W of logits N x C x h x w, at `size` = (H, W). Of equal classes the lowest wins.
+
+    `shown`: the network saw the picture in another size than that, or padded.
 
     Not a number counts as the least value, infinities and all beyond 2^126 as 2^126.
     SWATH_FINISH=c, numba or torch in the environment chooses how; without it the fastest that this machine has.
     """
     logits = checked(logits, size)
+    if logits.device.type == "cpu" and way() != "torch":
+        return _ON_CPU[way()](logits, *axes(logits, size, align_corners, shown))
+    if shown is not None:
+        from swath.finish.confidence import in_bands
+
+        return in_bands(plain.finite(logits), *axes(logits, size, align_corners, shown)).labels
     if logits.device.type == "cpu":
-        return _ON_CPU[way()](logits, size, align_corners)
+        return _by_torch(logits, size, align_corners)
     if use_triton(logits):
         from swath.finish import triton_kernel
 
@@ -93,16 +102,16 @@ def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _by_c(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+def _by_c(logits: Tensor, rows: Axis, columns: Axis) -> Tensor:
     from swath.finish import compiled
 
-    return compiled.finish(logits, size, align_corners, sure=False)[0]
+    return compiled.finish(logits, rows, columns, sure=False)[0]
 
 
-def _by_numba(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+def _by_numba(logits: Tensor, rows: Axis, columns: Axis) -> Tensor:
     from swath.finish import numba_cells
 
-    return numba_cells.labels(logits, size, align_corners)
+    return numba_cells.labels(logits, rows, columns)
 
 
 def _by_torch(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
@@ -112,8 +121,4 @@ def _by_torch(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Ten
     return torch.stack([plain.by_cells(each, size, align_corners) for each in logits])
 
 
-_ON_CPU: dict[str, Callable[[Tensor, tuple[int, int], bool], Tensor]] = {
-    "c": _by_c,
-    "numba": _by_numba,
-    "torch": _by_torch,
-}
+_ON_CPU: dict[str, Callable[[Tensor, Axis, Axis], Tensor]] = {"c": _by_c, "numba": _by_numba}

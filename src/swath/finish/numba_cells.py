@@ -19,16 +19,15 @@ _LIMIT = np.float32(2.0**126)
 _ONE = np.float32(1)
 
 
-def labels(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+def labels(logits: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """Of float32 logits with any strides."""
-    count, _, h, w = logits.shape
-    out = torch.empty((count, *size), dtype=torch.uint8)
-    axes = Axis.of(h, size[0], align_corners), Axis.of(w, size[1], align_corners)
-    places = [part.numpy() for axis in axes for part in (axis.start, axis.fraction)]
+    count, _, h, _ = logits.shape
+    out = torch.empty((count, rows.pixels, columns.pixels), dtype=torch.uint8)
+    places = [part.numpy() for axis in (rows, columns) for part in (axis.start, axis.fraction)]
     pictures, answers = logits.numpy(), out.numpy()
     spread(
         lambda picture, first, last: _fill(pictures[picture], *places, answers[picture], first, last),
-        *(count, h + 1, size[0] * size[1], LABELS),
+        *(count, h + 1, out[0].numel(), LABELS),
     )
     return out
 

@@ -175,19 +175,11 @@ class Segmenter:
             return Blended(labels, sureness)
         if seen == whole and not corners and not sure:  # nothing to cut off: from the logits straight to the picture
             return Blended(finish.labels(answer, size), None)
-        rows, columns = (
-            Axis.of(
-                size[axis],
-                logits=answer.shape[2 + axis],
-                shown=seen[axis],
-                padded=whole[axis],
-                align_corners=corners,
-                device=answer.device,
-            )
-            for axis in (0, 1)
-        )
-        piece = Piece(answer, rows, columns)
-        return blend([[piece]], size, logits=True, confidence=sure, temperature=self._temperature)
+        shown_as = finish.Shown(seen, whole)
+        if not sure:
+            return Blended(finish.labels(answer, size, corners, shown_as), None)
+        labels, sureness, _ = finish.confident(answer, size, corners, self._temperature, shown_as)
+        return Blended(labels, sureness)
 
     def video(self, source: str | Path | int | Source, *, smooth: float = 0.0) -> Iterator[tuple[float, Segmentation]]:
         """Times in seconds and results of a video file, a camera (its number), an address or `-`, a frame after the

@@ -341,3 +341,17 @@ def test_damaged_files_are_refused(tmp_path: Path, files: Path) -> None:
             (tmp_path / "a.pte.json").write_text(description)
         with pytest.raises(SwathError, match="not a readable"):
             open_runtime(path)
+
+
+def test_what_openvino_reads_and_cannot_compile_is_not_called_damaged(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("onnxruntime")  # `files` holds the file then
+
+    def refuse(*given: object) -> None:
+        raise RuntimeError("Exception from src/core.cpp:1:\nCheck 'any_of(scale.size(), OC, 1U)' failed")
+
+    monkeypatch.setattr(openvino.Core, "compile_model", refuse)
+    with pytest.raises(SwathError, match=r"cannot compile it for CPU \(Check 'any_of.*--engine onnxruntime"):
+        open_runtime(files / "w.onnx", engine="openvino")

@@ -30,12 +30,17 @@ class OpenVino:
             raise SwathError(f"{path.with_suffix('.bin')}: is missing, it holds the numbers of {path.name}")
         try:
             model = sound(core.read_model(str(path)))
-            compiled = core.compile_model(model, part, _settings(part))
         except Exception as error:  # OpenVINO raises RuntimeError, and others from readers behind it
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            kind = "OpenVINO" if path.suffix == ".xml" else "ONNX"
             raise SwathError(
-                f"{path}: is not a readable {'OpenVINO' if path.suffix == '.xml' else 'ONNX'} file "
-                f"({(lines[-1] if lines else type(error).__name__)[:200]}); export it again with `swath export`"
+                f"{path}: is not a readable {kind} file ({_last_line(error)}); export it again with `swath export`"
+            ) from error
+        try:
+            compiled = core.compile_model(model, part, _settings(part))
+        except Exception as error:
+            raise SwathError(
+                f"{path}: this OpenVINO ({openvino.__version__.partition('-')[0]}) cannot compile it for {part} "
+                f"({_last_line(error)}); try --engine onnxruntime, or export it in another precision or without a size"
             ) from error
         self.description = Description.from_json(_description(model), path)
         first = model.input(0).partial_shape[0]
@@ -55,6 +60,12 @@ class OpenVino:
         # The input is read where it lies; the answer is copied, for the request writes its next one to the same place.
         answer = request.infer([pixels.contiguous().numpy()], share_inputs=True)
         return torch.from_numpy(answer[0])
+
+
+def _last_line(error: Exception) -> str:
+    """Of a message that lists the places in OpenVINO's code before."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200]
 
 
 def _settings(part: str) -> dict[str, Any]:

@@ -35,7 +35,10 @@ from swath.finish import labels
 from swath.finish.labels import reference_labels
 
 HERE = Path(__file__).parent
-SHIPPING = ("contextnet14_160-camvid", "contextnet14-camvid", "fpn_lite_mobilenetv2-camvid", "csfcn_tiny-camvid")
+SHIPPING = tuple(
+    str(HERE / "camvid" / f"{network}.yaml")
+    for network in ("contextnet14_160", "contextnet14", "fpn_lite_mobilenetv2", "csfcn_tiny")
+)
 FINISHES = ((19, 8, 1024, 2048), (19, 16, 1024, 2048), (19, 8, 1080, 1920), (11, 8, 720, 960), (150, 8, 512, 512))
 
 
@@ -46,7 +49,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together (default: %(default)s)")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--camvid", type=Path, help="packed CamVid, for the part weights")
-    parser.add_argument("--recipes", default=",".join(SHIPPING), help="for the part weights (default: %(default)s)")
+    parser.add_argument("--recipes", default=",".join(SHIPPING), help="of the part weights (default: camvid/)")
     parser.add_argument("--quick", action="store_true", help="sizes and counts so small that figures mean nothing")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +75,7 @@ def main() -> None:
 
 def checks(arguments: argparse.Namespace, left: float) -> None:
     tests = ["tests/finish", "tests/evaluation/test_confusion.py", "tests/inference/test_engines.py"]
+    tests += ["tests/training/test_jitter.py", "tests/training/test_graphs_cuda.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--maxfail", "20"]
     logged(arguments, "checks", [*command, *tests], min(left, 150))
 
@@ -135,7 +139,8 @@ def weights(arguments: argparse.Namespace, left: float) -> None:
         raise SystemExit("the part weights needs --camvid PACKED")
     runs: dict[str, subprocess.Popen[bytes]] = {}
     for recipe in arguments.recipes.split(","):
-        folder = arguments.folder / "runs" / recipe
+        name = Path(recipe).stem
+        folder = arguments.folder / "runs" / name
         command = [sys.executable, "-m", "swath", "train"]
         if (folder / "checkpoints").is_dir():
             command += ["--resume", str(folder)]
@@ -149,21 +154,21 @@ def weights(arguments: argparse.Namespace, left: float) -> None:
                 "--out",
                 str(folder),
             ]
-            command += ["--epochs", "1"] if arguments.quick else []
-        with (arguments.folder / f"{recipe}.log").open("wb") as log:
-            runs[recipe] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            command += ["--stages.0.epochs", "1", "--stages.1.epochs", "1"] if arguments.quick else []
+        with (arguments.folder / f"{name}.log").open("wb") as log:
+            runs[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     until = time.monotonic() + left - 20
     while time.monotonic() < until and any(run.poll() is None for run in runs.values()):
         time.sleep(1)
     for run in runs.values():
         if run.poll() is None:
             run.send_signal(signal.SIGTERM)
-    for recipe, run in runs.items():
+    for name, run in runs.items():
         run.wait()
-        best = arguments.folder / "runs" / recipe / "best.safetensors"
+        best = arguments.folder / "runs" / name / "best.safetensors"
         if best.exists():
-            (arguments.folder / f"{recipe}.safetensors").write_bytes(best.read_bytes())
-        print(recipe, "ended with", run.returncode, flush=True)
+            (arguments.folder / f"{name}.safetensors").write_bytes(best.read_bytes())
+        print(name, "ended with", run.returncode, flush=True)
 
 
 def logged(arguments: argparse.Namespace, name: str, command: list[str], seconds: float) -> None:

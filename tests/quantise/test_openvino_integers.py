@@ -52,9 +52,10 @@ class Drawn:
 
     def convolution(self, inputs: int = CHANNELS, bias: bool = True, stride: int = 1) -> Drawn:
         name, before = f"convolution{len(self.nodes)}", self.last
-        integers = self.draw.integers(-127, 127, (CHANNELS, inputs, 3, 3)).astype(np.int8)
+        # 7 bits: processors without VNNI saturate sums of two products of 8, and that is another question
+        integers = self.draw.integers(-63, 64, (CHANNELS, inputs, 3, 3)).astype(np.int8)
         weight = self.constant(f"{name}.weight", integers)
-        steps = self.constant(f"{name}.steps", self.draw.uniform(0.001, 0.003, CHANNELS).astype(np.float32))
+        steps = self.constant(f"{name}.steps", self.draw.uniform(0.002, 0.006, CHANNELS).astype(np.float32))
         zeros = self.constant(f"{name}.zeros", np.zeros(CHANNELS, np.int8))
         self.add("DequantizeLinear", steps, zeros, first=weight, axis=0)
         more = [self.constant(f"{name}.bias", np.linspace(-1, 1, CHANNELS).astype(np.float32))] if bias else []

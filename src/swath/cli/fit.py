@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swath.cli import options
+from swath.cli.progress import watched
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from swath.fit import Outcome
-    from swath.fit.outcome import Watch
 
 HELP = "find the network, size and engine for a latency budget on this device"
 EXAMPLES = """
@@ -141,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         minutes=arguments.minutes,
         again=arguments.again,
     )
-    with _progress() as watch:
+    with watched() as watch:
         outcome = fit(settings, card, arguments.root, arguments.split, watch)
     steps = telling.next_steps(outcome, arguments.card, arguments.root) if outcome.proposal else []
     if arguments.report:
@@ -173,33 +172,12 @@ def _verify(outcome: Outcome) -> None:
     trial = outcome.proposal.trial
     model = str(Bench(outcome.settings, None).model(trial)) if trial.way.precision == "int8" else None
     found = []
-    with _progress() as watch:
+    with watched() as watch:
         watch("measuring the proposal again", 0, PROCESSES)
         for ms in measure_again(outcome, model):
             found.append(ms)
             watch("measuring the proposal again", len(found), PROCESSES)
     print(verdict(outcome.proposal.ms, found))
-
-
-@contextmanager
-def _progress() -> Iterator[Watch]:
-    """A bar with the time left; silent where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("", total=None)
-
-        def watch(what: str, done: int = 0, total: int | None = None) -> None:
-            if done == 0:
-                bar.reset(task)
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield watch
 
 
 def _latency(text: str) -> float:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swath.cli import options
+from swath.cli.progress import watched
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from swath.quantise.engines import Outcome
-    from swath.quantise.engines.outcome import Watch
     from swath.quantise.engines.search import Search
 
 _ENDINGS = {"onnxruntime": ".onnx", "openvino": ".xml", "torchao": ".onnx"}
@@ -105,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         views=Views(size=arguments.size, window=arguments.window, stride=arguments.stride),
     )
     train, val = (card.open(split, arguments.root) for split in (arguments.train, arguments.val))
-    with _progress() as watch:
+    with watched() as watch:
         outcome = quantize(network, train, val, out, settings, force=arguments.force, watch=watch)
     if outcome.written:
         facts = {"weights": str(weights), "card": card.name, "train": arguments.train, "val": arguments.val}
@@ -250,26 +249,3 @@ def _megabytes(outcome: Outcome) -> str:
 
 def _runs_in(outcome: Outcome) -> str:
     return "OpenVINO" if outcome.engine.ending == ".xml" else "ONNX Runtime"
-
-
-@contextmanager
-def _progress() -> Iterator[Watch]:
-    """A bar a step, with the time left; silent where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task, current = bar.add_task("", total=None), ""
-
-        def watch(what: str, done: int = 0, total: int | None = None) -> None:
-            nonlocal task, current
-            if what != current:
-                bar.remove_task(task)
-                task, current = bar.add_task(what, total=total), what
-            bar.update(task, completed=done, total=total)
-
-        yield watch

@@ -13,12 +13,13 @@ from swath.evaluation.evaluator import check_classes
 from swath.fit.candidates import Group, Subject, seen_sizes, subjects, ways
 from swath.fit.measure import Bench, shown
 from swath.fit.memory import Memory
-from swath.fit.outcome import Outcome, Row, Settings, Watch
+from swath.fit.outcome import Outcome, Row, Settings
 from swath.fit.score import Scores
 from swath.fit.search import Search
 from swath.fit.value import Yardstick, by_capacity, by_claims
 from swath.inference import Segmenter
 from swath.inference.runtimes.torch import check_device
+from swath.watching import Watch
 
 
 def _nobody(what: str, done: int = 0, total: int | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from swath.fit.candidates import SCALES, WIDTHS, Size, Trial
 from swath.fit.value import Yardstick
@@ -81,9 +81,3 @@ class Outcome:
     @property
     def front(self) -> list[Row]:
         return [row for row in self.rows if row.front]
-
-
-class Watch(Protocol):
-    """Told what is being done, and how far it is; `total` None: nobody knows."""
-
-    def __call__(self, what: str, done: int = 0, total: int | None = None) -> None: ...

@@ -11,8 +11,9 @@ from swath.fit.candidates import Group, Trial, Way
 from swath.fit.estimate import Estimator
 from swath.fit.measure import Bench, shown
 from swath.fit.memory import Memory
-from swath.fit.outcome import Figure, Settings, Watch
+from swath.fit.outcome import Figure, Settings
 from swath.fit.value import Yardstick, by_capacity
+from swath.watching import Watch
 
 _NEAR = 1.5  # times the budget: what is estimated to be slower is not measured
 _BEATEN = 0.75  # of an estimate: who is as good and takes no longer than that makes it needless

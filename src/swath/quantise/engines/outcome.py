@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from swath.inference import Views
 from swath.quantise.engines.makers import Engine
@@ -11,12 +10,6 @@ from swath.quantise.engines.processor import WeightRange
 from swath.quantise.engines.search import Search
 from swath.quantise.engines.sensitivity import Sensitivity
 from swath.quantise.engines.timing import Timing
-
-
-class Watch(Protocol):
-    """Told what is being done, and how far it is; `total` None: nobody knows."""
-
-    def __call__(self, what: str, done: int = 0, total: int | None = None) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,10 @@ from swath.inference import Segmenter
 from swath.networks import Network
 from swath.quantise.engines import files
 from swath.quantise.engines.makers import engine_of
-from swath.quantise.engines.outcome import Outcome, Settings, Watch
+from swath.quantise.engines.outcome import Outcome, Settings
 from swath.quantise.engines.processor import weight_range
 from swath.quantise.engines.work import Work
+from swath.watching import Watch
 
 
 def _nobody(what: str, done: int = 0, total: int | None = None) -> None:

@@ -18,12 +18,13 @@ from swath.networks import Network, create_model
 from swath.quantise.engines import files
 from swath.quantise.engines.graph import Quantised
 from swath.quantise.engines.makers import Engine, quantised
-from swath.quantise.engines.outcome import Outcome, Settings, Watch
+from swath.quantise.engines.outcome import Outcome, Settings
 from swath.quantise.engines.pictures import Calibration, Part, spread
 from swath.quantise.engines.processor import WeightRange
 from swath.quantise.engines.search import Search, search
 from swath.quantise.engines.sensitivity import Sensitivity, sensitivities
 from swath.quantise.engines.timing import Timing, timings
+from swath.watching import Watch
 
 _SENSITIVE = 4  # pictures on which each layer is tried alone
 

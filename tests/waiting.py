@@ -21,6 +21,10 @@ class NoWaiting(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), more: Any = None) -> Any:
         name = function.overloadpacket.__name__
         assert not name.startswith(self.refused), f"{name} waits for the device"
+        if name == "_to_copy" and (to := (more or {}).get("device")):
+            assert torch.device(to).type == given[0].device.type, "a copy between devices is waited for"
+        if name == "copy_":
+            assert given[0].device.type == given[1].device.type, "a copy between devices is waited for"
         if name in ("index", "index_put", "index_put_"):
             assert not any(each is not None and each.dtype == torch.bool for each in given[1]), f"{name} by a mask"
         return function(*given, **(more or {}))

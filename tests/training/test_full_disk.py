@@ -43,7 +43,7 @@ def test_what_was_saved_stays_whole_and_the_run_goes_on_to_the_bit(
         return inner(folder, number, state)
 
     monkeypatch.setattr("swath.training.loop.save_checkpoint", save)
-    with pytest.raises(SwathError, match=r"step-000000006.pt: no room left on the disk.*swath train --resume"):
+    with pytest.raises(SwathError, match=r"step-000000006.pt: no room left on the disk.*swath train --resume \S+/run$"):
         start(str(shapes / "tiny.yaml"), out=run)
     state, complaints = checkpoint.newest_checkpoint(run / "checkpoints")
     assert state is not None and state["position"]["total"] < 6 and not complaints
@@ -53,3 +53,12 @@ def test_what_was_saved_stays_whole_and_the_run_goes_on_to_the_bit(
     ballast.unlink()
     assert resume(run) == 0
     assert deaths.results(run) == deaths.whole(shapes / "tiny.yaml", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("room", [100_000, 1_000_000])  # of best.safetensors, of the first checkpoint
+def test_before_the_first_checkpoint_there_is_nothing_to_go_on_with(room: int, shapes: Path, small_disk: Path) -> None:
+    run, free = small_disk / "run", os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_frsize - room))
+    with pytest.raises(SwathError, match=r"no room left on the disk.*run it again$"):
+        start(str(shapes / "tiny.yaml"), [("checkpoint_iterations", ["none"])], out=run)
+    assert not run.exists()

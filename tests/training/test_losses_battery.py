@@ -202,8 +202,16 @@ def test_the_order_of_the_pictures_does_not_matter(case: Case) -> None:
 
 def test_the_guard_against_waiting_works() -> None:
     x = torch.rand(4)
-    for look in (lambda: x.max().item(), lambda: x[x > 0.5], lambda: bool(x.any()), lambda: (x > 0).nonzero()):
-        with pytest.raises(AssertionError, match=r"waits for the device|by a mask"), NoWaiting():
+    away = x.to("meta")
+    for look in (
+        lambda: x.max().item(),
+        lambda: x[x > 0.5],
+        lambda: bool(x.any()),
+        lambda: (x > 0).nonzero(),
+        lambda: away + torch.tensor([1.0, 2, 3, 4]).to("meta"),
+        lambda: away.copy_(x),
+    ):
+        with pytest.raises(AssertionError, match=r"waits for the device|by a mask|is waited for"), NoWaiting():
             look()
 
 
@@ -215,6 +223,10 @@ def test_nobody_waits_for_the_device(case: Case) -> None:
         learn(case, prediction, truth)
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:  # has no numbers that one could look at
         assert case.fast(fake.from_tensor(prediction), fake.from_tensor(truth)).shape == ()
+    if "weighted" not in case.name:  # those weights are on the CPU
+        away = prediction.to("meta"), truth.to("meta")  # another device than the host's, which has no numbers either
+        with NoWaiting():
+            learn(case, *away)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "weighted" not in case.name], ids=lambda case: case.name)

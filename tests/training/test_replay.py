@@ -26,7 +26,7 @@ def test_a_rate_that_is_far_too_high(shapes: Path, tmp_path: Path, capsys: pytes
     run = tmp_path / "run"
     said = run_and_fail(shapes, run, ("lr", ["1e30"]), ("clip", ["none"]), ("optimiser", ["sgd"]), ("ema", ["none"]))
     (file,) = run.glob("replay-*.pt")
-    assert str(file) in said and "stopped before the optimiser's step" in said and "p0" in said
+    assert f"swath replay {file}` repeats" in said and "stopped before the optimiser's step" in said and "p0" in said
     found = replay(file)
     assert found.reproduced and f"iteration {found.number} is" in said
     assert len(found.names) == 4 and all(name in said for name in found.names)
@@ -72,22 +72,30 @@ def test_a_gradient_alone_is_enough(shapes: Path, tmp_path: Path, monkeypatch: p
     assert not replay(next((tmp_path / "run").glob("replay-*.pt"))).reproduced
 
 
+FLOAT = [("class_weights", ["log"]), ("loss", ["cross-entropy"])]
+INT8 = [("quantise.scheme", ["int8"]), ("network_options.width", ["0.25"])]
+
+
+@pytest.mark.parametrize("overrides", [FLOAT, INT8], ids=["float", "int8"])
 def test_what_is_repeated_is_the_iteration_to_the_bit(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: list[tuple[str, list[str]]], shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dropout, windows and class weights included: the loss is the one that the run saw."""
-    seen: list[float] = []
+    """Dropout, windows and class weights included, and ranges of 8 bits, which the iteration itself has moved: the loss
+    is the one that the run saw."""
+    if overrides is INT8:
+        pytest.importorskip("torchao")
+    seen: list[tuple[float, float]] = []
     inner = loop.Finite.see
 
     def see(self, value, gradient, number, optimiser) -> None:  # type: ignore[no-untyped-def]
-        seen.append(value.item())
+        seen.append((value.item(), gradient.item()))
         inner(self, value if number < 4 else value * math.nan, gradient, number, optimiser)
 
     monkeypatch.setattr(loop.Finite, "see", see)
-    run_and_fail(shapes, tmp_path / "run", ("class_weights", ["log"]), ("loss", ["cross-entropy"]))
+    run_and_fail(shapes, tmp_path / "run", *overrides)
     monkeypatch.undo()
     found = replay(next((tmp_path / "run").glob("replay-*.pt")))
-    assert found.number == 4 and found.loss == seen[3] and not found.reproduced
+    assert found.number == 4 and (found.loss, found.gradient) == seen[3] and not found.reproduced
 
 
 def test_other_files_are_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

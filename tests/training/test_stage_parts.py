@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import runs
 from swath.data.windows import WindowSpec
 from swath.errors import SwathError
 from swath.networks import create_model
-from swath.training import Stage, start
+from swath.training import Stage, load_recipe, start
+from swath.training.checking import check_stages
 from swath.training.config import Part
 from swath.training.optimisers import make_optimiser, norms, parameter_groups
+from swath.training.sources import open_stages
 from swath.training.swa import SnapshotAverage
 from swath.weights import load_weights
 
@@ -146,3 +149,14 @@ def test_frozen_norms_keep_their_statistics_but_learn_their_weights(recipe: Path
     layers: list[Any] = norms(model)
     assert all((layer.running_mean == 0).all() and (layer.running_var == 1).all() for layer in layers)
     assert any((layer.weight != 1).any() for layer in layers)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_statistics_that_nothing_has_taught_are_warned_of(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
+    given = load_recipe(recipe, [("frozen_norms", [str(frozen).lower()])])
+    heard: list[str] = []
+    monkeypatch.setattr(logging.getLogger("swath"), "warning", lambda text, *words: heard.append(text % words))
+    check_stages(given, open_stages(given))
+    assert ["--network_options.encoder_weights" in line for line in heard] == [True] * frozen

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,12 +16,21 @@ from swath.errors import SwathError
 from swath.evaluation import Scores
 from swath.evaluation.tasks import NUMBERS
 from swath.networks.pruning import prune_to
+from swath.training.afterwards import way_on
 from swath.training.carry import carry_over, in_short, of_classes
-from swath.training.checkpoint import State, random_states, restore_random_states, save_checkpoint, seed_everything
+from swath.training.checkpoint import (
+    State,
+    checkpoints,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+    seed_everything,
+)
 from swath.training.config import Recipe, Stage
 from swath.training.display import Display
 from swath.training.distributed import ALONE, Agreement, Processes
 from swath.training.guards import Finite, NotFinite, Stop, Stopped
+from swath.training.initial import load_initial
 from swath.training.jitter import recolored
 from swath.training.journal import Journal
 from swath.training.optimisers import norms
@@ -29,8 +39,8 @@ from swath.training.progress import Position, Report, show_bar, tell_scores
 from swath.training.quantised import summary
 from swath.training.replay import Replayed
 from swath.training.scoring import Scoring, Watch
-from swath.training.stage import StageRun, load_initial
-from swath.training.stream import Batch
+from swath.training.stage import StageRun
+from swath.training.stream import Batch, worker_lost
 from swath.training.swa import SnapshotAverage
 from swath.training.tasks import build_network
 from swath.weights import save_weights
@@ -86,6 +96,12 @@ class Trainer:
                         self._train_stage(run)
                     except NotFinite as error:
                         raise explain(error, run, self.recent, self.recipe, self.folder, self.train_source) from error
+                    except SwathError as error:
+                        raise self._with_way_on(error) from error
+                    except RuntimeError as error:
+                        if not (lost := worker_lost(error)):
+                            raise
+                        raise self._with_way_on(lost) from error
                     self._end_stage(run)
                     state = None
             finally:
@@ -153,8 +169,11 @@ class Trainer:
         )
 
     def _train_stage(self, run: StageRun) -> None:
+        with closing(run.stream.batches(self.position.step, run.steps)) as batches:
+            self._iterate(run, batches)
+
+    def _iterate(self, run: StageRun, batches: Iterator[Batch]) -> None:
         at = self.position
-        batches = run.stream.batches(at.step, run.steps)
         first = self.processes.several
         while True:
             if run.validates_at(at.step) and at.validated != at.total:
@@ -187,7 +206,7 @@ class Trainer:
         run.optimiser.set_rate(run.factor(at.step))
 
         def remember(part: Batch) -> None:
-            self.recent.append(Replayed(at.total + 1, at.step, part, random_states()))
+            self.recent.append(Replayed.of(run, at.total + 1, at.step, part))
 
         loss = run.learn(parts, at.step, remember)
         self.finite.see(loss, run.gradient(), at.total + 1, run.optimiser)
@@ -218,8 +237,8 @@ class Trainer:
         self.finite.settle()
         self._log_loss(run)
         if isinstance(run.average, SnapshotAverage):
-            batches = (recolored(run.on_device(batch)) for batch in run.stream.batches(0, run.refreshing))
-            run.average.refresh(run.inputs(batch) for batch in batches)
+            with closing(run.stream.batches(0, run.refreshing)) as batches:
+                run.average.refresh(run.inputs(recolored(run.on_device(batch))) for batch in batches)
             self.processes.average_statistics(norms(run.learned))
         self.processes.equalise(run.learned.state_dict().values())
         scores, more = self.scoring(run.measured, self._watch(run))
@@ -282,13 +301,15 @@ class Trainer:
         }
         if not self.processes.leads:
             return
-        try:
-            save_checkpoint(self.folder / "checkpoints", self.position.total, state)
-            self.journal.write()
-        except SwathError as error:
-            command = f"{self.processes.place.command} train --resume {self.folder}"
-            raise SwathError(f"{error}. Then go on with: {command}") from error
+        save_checkpoint(self.folder / "checkpoints", self.position.total, state)
+        self.journal.write()
         self._saved_at = time.monotonic()
+
+    def _with_way_on(self, error: SwathError) -> SwathError:
+        """What a person can mend (a full disk, a damaged picture) ends a run, but not for good once it was saved."""
+        if not checkpoints(self.folder / "checkpoints"):
+            return error
+        return SwathError(f"{error}. Then go on with: {way_on(self.processes.place.command, self.folder)}")
 
     def _leave(self, run: StageRun, signal: int) -> None:
         self._save(run)

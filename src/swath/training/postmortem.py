@@ -9,7 +9,8 @@ import torch
 
 from swath.data import Source
 from swath.errors import SwathError
-from swath.training.checkpoint import restore_random_states
+from swath.training.afterwards import quoted
+from swath.training.checkpoint import checkpoints
 from swath.training.config import Recipe
 from swath.training.distributed import SaidElsewhere
 from swath.training.guards import NotFinite
@@ -27,11 +28,11 @@ def explain(
     names = [source.name(i) for i in seen.batch["index"].tolist()]
     file = folder / f"replay-{error.step:09d}.pt"
     write_replay(file, recipe, run, run.number, seen, names, len(source))
+    saved = f"; the checkpoints in {folder} are from before it" if checkpoints(folder / "checkpoints") else ""
     return SwathError(
         f"{what}; stopped before the optimiser's step. Pictures of the batch: {', '.join(names)}. "
-        f"`swath replay {file}` repeats the iteration and names the first layer that goes wrong. Look at the "
-        f"pictures and their labels, or try a lower --lr, --clip 1 or --amp false; the checkpoints in "
-        f"{folder} are from before it"
+        f"`swath replay {quoted(file)}` repeats the iteration and names the first layer that goes wrong. Look at the "
+        f"pictures and their labels, or try a lower --lr, --clip 1 or --amp false{saved}"
     )
 
 
@@ -48,7 +49,7 @@ def _culprit(error: NotFinite, run: StageRun, recent: Iterable[Replayed]) -> tup
 
 def _goes_well(run: StageRun, seen: Replayed) -> bool:
     """Whether loss and gradient are finite in a part of an iteration, as this process alone computes them."""
-    restore_random_states(seen.random)
+    seen.put_back(run)
     loss = run.loss(run.on_device(seen.batch), seen.step)
     learned = [each for each in run.whole.parameters() if each.requires_grad]
     gradients = torch.autograd.grad(loss, learned, allow_unused=True)

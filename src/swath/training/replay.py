@@ -26,13 +26,25 @@ _KIND = "replay"
 
 @dataclass(frozen=True)
 class Replayed:
-    """An iteration by what it depends on beside the network: its number in the run and in the stage, its batch, and
-    the random states before it."""
+    """An iteration by what it depends on beside the weights: its number in the run and in the stage, its batch, and the
+    random states and what passes move (`StageRun.moved`) before it."""
 
     number: int
     step: int
     batch: Batch
     random: dict[str, Any]
+    moved: list[Tensor]
+
+    @classmethod
+    def of(cls, run: StageRun, number: int, step: int, batch: Batch) -> Replayed:
+        """The iteration that is about to begin."""
+        return cls(number, step, batch, random_states(), [each.clone() for each in run.moved])
+
+    def put_back(self, run: StageRun) -> None:
+        """Make all as it was before the iteration."""
+        for tensor, before in zip(run.moved, self.moved):
+            tensor.copy_(before)
+        restore_random_states(self.random)
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,7 @@ def write_replay(
     path: Path, recipe: Recipe, run: StageRun, stage: int, seen: Replayed, names: Sequence[str], pictures: int
 ) -> None:
     """One file with everything; the data set is not needed to repeat it."""
+    seen.put_back(run)
     plain = as_plain(recipe)
     mine = plain["stages"][stage]
     for task, weights in run.criterion.class_weights.items():

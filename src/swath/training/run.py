@@ -19,6 +19,8 @@ from swath.data import Source
 from swath.data.mixed import Mixed
 from swath.errors import SwathError
 from swath.files import atomic_write, make_folder
+from swath.training.afterwards import next_commands, quoted, way_on
+from swath.training.checking import check_stages
 from swath.training.checkpoint import State, newest_checkpoint
 from swath.training.config import Data, Mix, Recipe
 from swath.training.display import Display, counted, duration
@@ -33,7 +35,7 @@ from swath.training.machine import kept_memory, settle
 from swath.training.meeting import join
 from swath.training.recipe_files import load_recipe, save_recipe
 from swath.training.sources import Cached, open_stages
-from swath.training.stage import check_stages, parts_of
+from swath.training.stage import parts_of
 from swath.training.tasks import bare_network, needed_maps
 
 CONFIG = "config.yaml"
@@ -96,7 +98,7 @@ def _way_on(plan: _Plan, processes: Processes) -> str:
     """What to type when a process is lost."""
     if processes.leads and plan.fresh and _leave_nothing(plan.folder):
         return "; nothing had been saved, so start it again"
-    command = f"{processes.place.command} train --resume {plan.folder}"
+    command = way_on(processes.place.command, plan.folder)
     return f". Go on from the last checkpoint, with as many processes as there are now: {command}"
 
 
@@ -118,7 +120,7 @@ def _begin(
             return _reopen(folder, (), processes)
         if not overwrite:
             raise SwathError(
-                f"{folder}: holds a run already; go on with it (swath train --resume {folder}), "
+                f"{folder}: holds a run already; go on with it ({way_on('swath', folder)}), "
                 "choose another folder with --out, or replace it with --overwrite"
             )
     sources = open_stages(recipe)
@@ -184,7 +186,7 @@ def _reopen(folder: Path, overrides: Overrides, processes: Processes) -> tuple[_
         if re.sub(r"^stages\.\d+\.data\.", "data.", key) not in _RESUMABLE and key.rpartition(".")[2] not in _HOW:
             raise SwathError(
                 f"--{key} would make another run of {folder}; resuming takes only {', '.join((*_RESUMABLE, *_HOW))}. "
-                f"Start a new run with: swath train {folder / CONFIG} --{key} … --out FOLDER"
+                f"Start a new run with: swath train {quoted(folder / CONFIG)} --{key} … --out FOLDER"
             )
     recipe = load_recipe(folder / CONFIG, overrides)
     settle(recipe, processes.place.neighbours)
@@ -214,7 +216,7 @@ def _go(plan: _Plan, sources: Sources, processes: Processes) -> int:
             trainer.train(state)
     except Stopped as stopped:
         display.line(f"{stopped} after iteration {trainer.position.total}; everything is saved")
-        display.line(f"resume with: {processes.place.command} train --resume {folder}")
+        display.line(f"resume with: {way_on(processes.place.command, folder)}")
         return 128 + stopped.signal
     except torch.OutOfMemoryError as error:
         raise SwathError(
@@ -225,16 +227,10 @@ def _go(plan: _Plan, sources: Sources, processes: Processes) -> int:
         f"done in {duration(time.monotonic() - began)}: mIoU {100 * at.best:.1f} % at iteration {at.best_total}"
     )
     display.line(f"report: {folder / 'report.html'}")
-    best = folder / "best.safetensors"
-    if list(trainer.model.inputs) != ["image"]:  # the other commands feed pictures alone
-        display.line(f'next:   swath.load("{best}") in Python')
-        return 0
-    data = recipe.data_of(-1)
-    place = "" if load_card(data.card).builtin else f" --card {data.card}"
-    place += f" --root {data.root}" if data.root else ""
-    display.line(f"next:   swath evaluate {best}{place}")
-    display.line(f"        swath predict {best} PICTURES --out out")
-    display.line(f"        swath export {best} --to onnx")
+    first, *others = next_commands(recipe, folder, trainer.model)
+    display.line(f"next:   {first}")
+    for other in others:
+        display.line(f"        {other}")
     return 0
 
 

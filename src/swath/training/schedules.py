@@ -12,10 +12,10 @@ _START = 1 / 25  # of onecycle: the first rate, as a share of lr (Smith and Topi
 
 def factor(stage: Stage, step: int, steps: int, an_epoch: int = 1) -> float:
     """The rate of iteration `step` (from 0) as a share of `stage.lr`: a linear rise in the warm-up, then the stage's
-    stretch of its schedule; `period` is in epochs of `an_epoch` iterations."""
+    stretch of its schedule; `period` is in epochs of `an_epoch` iterations, those of `steps` from the stage's start."""
     low, high = stage.span
     if stage.period is not None:
-        place = max(0, step - stage.warmup)
+        place = step if stage.schedule == "steps" else max(0, step - stage.warmup)
         after = _PERIODIC[stage.schedule](stage, place, max(1, round(stage.period * an_epoch)))
         return after * _rise(stage, step)
     if step < stage.warmup:

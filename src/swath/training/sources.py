@@ -19,7 +19,7 @@ from swath.doctor.findings import Finding
 from swath.doctor.quick import glance
 from swath.errors import SwathError
 from swath.training.config import Data, Mix, Recipe
-from swath.training.stream import alone
+from swath.training.stream import alone, in_own_words
 
 Array = npt.NDArray[Any]
 _LOG = logging.getLogger("swath")
@@ -128,7 +128,8 @@ class Cached:
         self._parts: list[dict[str, Array]] = []
         few = processes if processes > 1 and len(source) >= 32 else 0
         wanted = _Parts(source, ("image", "labels", *maps))
-        for parts in DataLoader(wanted, batch_size=None, num_workers=few, worker_init_fn=alone):
+        loader: DataLoader[Any] = DataLoader(wanted, batch_size=None, num_workers=few, worker_init_fn=alone)
+        for parts in in_own_words(iter(loader)):
             self._parts.append({name: np.asarray(part) for name, part in parts.items()})
             if told:
                 told(len(self._parts), len(source))

@@ -15,25 +15,21 @@ from swath.data.windows import Windows
 from swath.errors import SwathError
 from swath.evaluation.tasks import TRUTHS
 from swath.networks import Network
-from swath.networks.pruning import check_narrower
-from swath.training.balance import task_branches
-from swath.training.carry import in_short
+from swath.quantise import Quantised
 from swath.training.checkpoint import random_states, restore_random_states
-from swath.training.class_weights import class_weights
 from swath.training.config import Recipe, Stage, Validation
-from swath.training.distill import check_teacher
 from swath.training.distributed import ALONE, Processes, plain_norms, spread_alarm, without_exchange
 from swath.training.ema import MovingAverage
-from swath.training.graphs import Graph, check_graphs
+from swath.training.graphs import Graph
+from swath.training.initial import load_initial
 from swath.training.jitter import COLORS, recolored
 from swath.training.losses import Moment
-from swath.training.optimisers import freeze, make_optimiser, norms, parameter_groups
-from swath.training.quantised import check_quantised, deployed, fix_statistics, quantised
-from swath.training.schedules import check_warmup, factor
-from swath.training.stream import Batch, Stream, batches_an_epoch
+from swath.training.optimisers import freeze, make_optimiser, norms
+from swath.training.quantised import deployed, fix_statistics, quantised
+from swath.training.schedules import factor
+from swath.training.stream import Batch, Stream
 from swath.training.swa import SnapshotAverage
-from swath.training.tasks import StageLoss, bare_network, check_maps, needed_maps, stage_tasks, task_loss
-from swath.weights.file import load_tensors, load_weights, read_meta
+from swath.training.tasks import StageLoss, needed_maps
 
 _LOG = logging.getLogger("swath")
 
@@ -85,6 +81,9 @@ class StageRun:
         self.frozen = freeze(model, stage.freeze, stage.name)
         self.train_mode()
         self.criterion = StageLoss(stage, model, source, device)
+        # What a pass moves and the next one goes by: ranges of 8 bits and the norms that scale weights to them, and
+        # weights of tasks. In float, a norm that learns goes by its batch alone.
+        self.moved = [*(model.buffers() if isinstance(model, Quantised) else ()), *self.criterion.buffers()]
         self.optimiser = make_optimiser(stage, model, self.criterion.parameters())
         self.forward: Callable[..., Any] = torch.compile(model) if stage.compile else model
         self.whole = _Whole(self.forward, self.criterion)
@@ -141,7 +140,7 @@ class StageRun:
             return self.graph(self.on_device(parts[0]))
         self.optimiser.zero_grad()
         losses: list[Tensor] = []
-        if len(parts) > 1:  # else the wrapper does it: what layers and losses keep besides weights may count in them
+        if len(parts) > 1 or self.moved:  # else the wrapper does it, but only after `before`
             self.processes.equalise(self.whole.buffers())
         for part in parts:
             if before:
@@ -272,58 +271,3 @@ def _either(numbers: list[int]) -> str:
 def stage_steps(stage: Stage, an_epoch: int) -> int:
     """How many iterations a stage has."""
     return stage.iterations or (stage.epochs or 0) * an_epoch
-
-
-def check_stages(recipe: Recipe, sources: Sequence[tuple[Source, Source]], processes: int = 1) -> None:
-    """Find the mistakes of every stage before the first one begins, on a network without memory."""
-    check_quantised(recipe.stages, [source.card.class_names for source, _ in sources])
-    for number, (stage, (source, val)) in enumerate(zip(recipe.stages, sources, strict=True)):
-        parts_of(stage, processes)
-        check_graphs(stage, processes)
-        model = bare_network(recipe, source.card, number)
-        for each in (source, val):
-            check_maps(model, each)
-        check_warmup(stage, stage_steps(stage, batches_an_epoch(source, stage.batch)))
-        if stage.prune:
-            if source.card.class_names != sources[max(0, number - 1)][0].card.class_names:
-                raise SwathError(
-                    f"stage '{stage.name}' goes on with other classes and narrows the network; make it two stages"
-                )
-            check_narrower(bare_network(recipe, source.card, number - 1), model)
-        freeze(model, stage.freeze, stage.name)
-        parameter_groups(stage, model)
-        if stage.task_weights == "gradients":
-            task_branches(model)
-        for name, task in stage_tasks(stage, model).items():
-            task_loss(name, task, aux_loss=stage.aux_loss)
-            if isinstance(task.class_weights, list) or name == "depth":
-                class_weights(task, source, name)
-        if stage.distill:
-            check_teacher(stage.distill, source.card)
-        if stage.init:
-            wanted = bare_network(recipe, source.card, number - 1) if stage.prune else model
-            _check_network(stage.init, read_meta(stage.init).network, wanted.name)
-
-
-def _check_network(path: str, found: str, wanted: str) -> None:
-    if found != wanted:
-        raise SwathError(f"{path}: holds weights of {found}, this run trains {wanted}; give others as init")
-
-
-def load_initial(model: Network, path: str) -> None:
-    """Start from the weights of a file; auxiliary heads that it does not hold keep their fresh weights, and so do the
-    last layers where it has another number of classes."""
-    loaded = load_weights(path)
-    _check_network(path, loaded.name, model.name)
-    tensors, others = dict(loaded.state_dict()), []
-    for name, tensor in model.state_dict().items():
-        if name.startswith("aux_heads.") and not len(loaded.aux_heads):
-            tensors[name] = tensor
-        elif name in tensors and tensors[name].shape != tensor.shape and loaded.num_classes != model.num_classes:
-            tensors[name] = tensor
-            others.append(name)
-    if not len(model.aux_heads):
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("aux_heads.")}
-    load_tensors(model, tensors, path)
-    if others:
-        _LOG.warning("%s: has %d classes: new weights for %s", path, loaded.num_classes, in_short(others))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import cv2
@@ -69,7 +70,7 @@ class Stream:
                 start = place * self.batch + part * self.part
                 yield [(epoch, index) for index in order[start : start + self.part]]
 
-    def batches(self, first: int, end: int) -> Iterator[Batch]:
+    def batches(self, first: int, end: int) -> Generator[Batch, None, None]:
         """The parts themselves; workers live on from epoch to epoch."""
         loader: DataLoader[Any] = DataLoader(
             self.windows,  # type: ignore[arg-type]  # a map from (epoch, index), not from a number
@@ -79,7 +80,7 @@ class Stream:
             worker_init_fn=alone,
             generator=torch.Generator().manual_seed(self.seed),  # else starting workers would draw from the global one
         )
-        return iter(loader)
+        return in_own_words(iter(loader))
 
 
 class _Keys:
@@ -93,6 +94,28 @@ class _Keys:
 
     def __len__(self) -> int:
         return (self.end - self.first) * len(self.stream.mine)
+
+
+def in_own_words(batches: Iterator[Any]) -> Generator[Any, None, None]:
+    """What a loader gives. Where a worker met a person's mistake, the mistake alone: torch sends it on as a page of
+    text that ends with it. However it ends, so do the workers, which a SIGTERM alone does not end (`alone`)."""
+    try:
+        yield from batches
+    except SwathError as error:
+        name = f"{SwathError.__module__}.{SwathError.__name__}: "
+        raise SwathError(str(error).rpartition(name)[2].strip()) from error
+    finally:
+        if hasattr(batches, "_shutdown_workers"):  # not left to the garbage: a traceback may hold it until the end
+            batches._shutdown_workers()
+
+
+def worker_lost(error: RuntimeError) -> SwathError | None:
+    """The error for a worker that the system has ended, which torch raises at whatever moment."""
+    found = re.search(r"DataLoader worker \(pid.*?(killed by signal: \w+|exited unexpectedly)", str(error))
+    if not found:
+        return None
+    why = f"{found[1]}; mostly because memory ran out"
+    return SwathError(f"a process that reads pictures was lost ({why}), take fewer of them: --data.workers")
 
 
 def alone(_: int) -> None:

@@ -24,12 +24,12 @@ from swath.training.auto.length import Cost, choose_length, read_time
 from swath.training.auto.memory import needed_bytes
 from swath.training.auto.probe import Pace
 from swath.training.auto.rate import learns
+from swath.training.checking import check_stages
 from swath.training.config import Recipe
 from swath.training.fill import as_plain
 from swath.training.launch import Place
 from swath.training.recipe_files import recipe_text
 from swath.training.sources import open_stages
-from swath.training.stage import check_stages
 
 GB = 10**9
 SMALL = [("data.train_options", ["{count: 6, size: 128x64}"]), ("data.val_options", ["{count: 2, size: 128x64}"])]

@@ -14,10 +14,10 @@ from swath.training.auto.facts import find_facts
 from swath.training.auto.fit import fit
 from swath.training.auto.length import choose_length, cost_of, read_time
 from swath.training.auto.rate import choose_rate
+from swath.training.checking import check_stages
 from swath.training.config import Recipe
 from swath.training.fill import as_plain, fill
 from swath.training.recipe_files import changed, full_key
-from swath.training.stage import check_stages
 
 Overrides = Sequence[tuple[str, Sequence[str]]]
 _SHORT = {"card": "data.card", "root": "data.root"}  # what is given so often that it has short names

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from swath.errors import SwathError
+from swath.training.afterwards import way_on
 from swath.training.auto.resolving import Overrides, resolve, skeleton
 from swath.training.auto.telling import show
 from swath.training.config import Recipe
@@ -29,7 +30,7 @@ def prepared(
                 return load_recipe(folder / CONFIG)
             if not overwrite:
                 raise SwathError(
-                    f"{folder}: holds a run already; go on with it (swath train --resume {folder}), "
+                    f"{folder}: holds a run already; go on with it ({way_on('swath', folder)}), "
                     "choose another folder with --out, or replace it with --overwrite"
                 )
         return chosen(overrides, time, Console(highlight=False), place)

@@ -13,7 +13,7 @@ PIN := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 help:
 	@echo "make demo         train on synthetic streets, score, segment pictures -> demo/index.html"
 	@echo "make test         all the tests"
-	@echo "make test-all     the same, with every recipe run and every network traced, exported and compiled (not one of each kind)"
+	@echo "make test-all     the same, with every recipe on its own network and every network traced, exported and compiled (not one of each kind)"
 	@echo "make test-exports every network in every precision through ONNX Runtime and OpenVINO (hours)"
 	@echo "make check        lint and types"
 	@echo "make docs         write docs/networks.md and its drawings anew"

@@ -45,3 +45,13 @@ def test_a_recipe_that_is_measured_on_another_split() -> None:
     network = swath.create_model("csfcn", num_classes=11)
     first, *_ = next_commands(recipe, Path("run"), network)
     assert first == "swath evaluate run/best.safetensors --root 'a b' --split test --size 64x32"
+
+
+def test_a_generator_is_asked_for_as_many_pictures() -> None:
+    recipe = load_recipe("streets", [("data.val_options.count", ["3"])])
+    network = swath.create_model("contextnet14_160", num_classes=11)
+    first, *_ = next_commands(recipe, Path("run"), network)
+    assert first == "swath evaluate run/best.safetensors --limit 3"
+    few, many = (swath.load_card("streets").open("val", **options) for options in (recipe.data.val_options, {}))
+    assert len(few) == 3 < len(many)
+    assert all((few.image(i) == many.image(i)).all() and (few.labels(i) == many.labels(i)).all() for i in range(3))

@@ -41,4 +41,6 @@ def _as_validated(recipe: Recipe, model: Network) -> str:
     words += ["--root", data.root] if data.root else []
     words += ["--split", data.val] if data.val != "val" else []
     words += ["--size", f"{size[1]}x{size[0]}"] if size and not has_more(model) else []
+    if "count" in data.val_options:  # of a generator, whose pictures do not depend on how many there are
+        words += ["--limit", str(data.val_options["count"])]
     return "".join(f" {quoted(word)}" for word in words)

@@ -35,10 +35,7 @@ from swath.finish import labels
 from swath.finish.labels import reference_labels
 
 HERE = Path(__file__).parent
-SHIPPING = tuple(
-    str(HERE / "camvid" / f"{network}.yaml")
-    for network in ("contextnet14_160", "contextnet14", "fpn_lite_mobilenetv2", "csfcn_tiny")
-)
+SHIPPED = ("contextnet14_160", "contextnet14", "fpn_lite_mobilenetv2", "csfcn_tiny")
 FINISHES = ((19, 8, 1024, 2048), (19, 16, 1024, 2048), (19, 8, 1080, 1920), (11, 8, 720, 960), (150, 8, 512, 512))
 
 
@@ -49,7 +46,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together (default: %(default)s)")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--camvid", type=Path, help="packed CamVid, for the part weights")
-    parser.add_argument("--recipes", default=",".join(SHIPPING), help="of the part weights (default: camvid/)")
+    parser.add_argument(
+        "--recipes",
+        default=",".join(f"{name}-camvid" for name in SHIPPED),
+        help="of the part weights (default: %(default)s)",
+    )
     parser.add_argument("--quick", action="store_true", help="sizes and counts so small that figures mean nothing")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +155,7 @@ def weights(arguments: argparse.Namespace, left: float) -> None:
                 "--out",
                 str(folder),
             ]
-            command += ["--stages.0.epochs", "1", "--stages.1.epochs", "1"] if arguments.quick else []
+            command += ["--epochs", "1"] if arguments.quick else []
         with (arguments.folder / f"{name}.log").open("wb") as log:
             runs[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     until = time.monotonic() + left - 20

@@ -12,7 +12,6 @@ from torch import nn
 
 from swath.bench import macs
 from swath.catalogue import entries
-from swath.catalogue import entry as entry_module
 from swath.catalogue.drawing import draw
 from swath.catalogue.notes import NOTES
 from swath.catalogue.page import drawing, page_text
@@ -22,7 +21,7 @@ from swath.errors import SwathError
 from swath.networks import create_model, list_models
 from swath.networks.registry import FAMILIES
 from swath.networks.shapes import ShapesOnly
-from swath.weights import save_weights
+from swath.weights import save_weights, shipped
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -58,18 +57,18 @@ def test_an_entry_has_what_trains_the_network_and_what_ships(tmp_path: Path, mon
     colors = [(0, 0, 0), (9, 9, 9)]
     path = tmp_path / "contextnet14-streets.safetensors"
     save_weights(path, model, classes=["a", "b"], colors=colors, dataset="streets", score={"miou": 0.5})
-    monkeypatch.setattr(entry_module, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     first, second = entries(["contextnet14", "contextnet18"])
     assert (first.parameters, first.convolution_weights) == (876_307, 854_176)
     assert "contextnet14-cityscapes" in first.recipes and "contextnet14-cityscapes" not in second.recipes
-    assert [each.file for each in first.weights] == [path.name] and second.weights == ()
-    assert "`contextnet14-streets.safetensors` (streets, 50.0% mIoU)" in page_text([first])
-    assert first.as_dict()["weights"] == [{"file": path.name, "dataset": "streets", "score": {"miou": 0.5}}]
+    assert [each.name for each in first.weights] == [path.stem] and second.weights == ()
+    assert "`contextnet14-streets` (streets, 50.0% mIoU)" in page_text([first])
+    assert first.as_dict()["weights"] == [{"name": path.stem, "dataset": "streets", "score": {"miou": 0.5}}]
 
 
 def test_weights_that_say_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
-    monkeypatch.setattr(entry_module, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(SwathError, match="no description of a network"):
         list(entries(["contextnet14"]))
 

@@ -48,6 +48,16 @@ def compare(model: Network, image: np.ndarray, views: Views, expected: Tensor, p
     assert (answer.labels != labels.numpy()).mean() < 2e-3
 
 
+def test_a_short_side_keeps_the_shape() -> None:
+    views = Views(short_side=60)
+    assert views.sizes(120, 200) == [(60, 100)] and views.sizes(90, 45) == [(120, 60)] and not views.plain
+    assert Views(short_side=60, scales=(0.5, 1)).sizes(120, 201) == [(30, 50), (60, 100)]
+    assert str(views) == "short side 60"
+    for wrong in ({"short_side": 0}, {"short_side": 60, "size": (60, 100)}):
+        with pytest.raises(SwathError, match="short side"):
+            Views(**wrong)  # type: ignore[arg-type]
+
+
 def test_smaller_pictures_in_and_the_truths_own_size_out() -> None:
     model, image = network(), tiny.picture(0, 150, 210)
     small = logits(model, resize_image(image, (64, 96)))

@@ -17,7 +17,7 @@ from swath.inference.runtimes import KINDS, converted, model_file
 from swath.inference.runtimes.bundle import LIST
 from swath.inference.runtimes.engines import CONVERTED, WEIGHTS, default_engine, present
 from swath.networks import Network, create_model, model_info
-from swath.weights import load_weights
+from swath.weights import list_shipped, load_weights, weights_file
 
 ALL = "all"
 
@@ -91,7 +91,7 @@ def open_target(name: str, engine: str | None = None, **asked: Any) -> Target:
 
 def named(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> Model:
     """A network by its name, with random weights that are the same each time; or a file."""
-    path = Path(name)
+    path = weights_file(name) if name in list_shipped() else Path(name)
     if path.suffix not in KINDS and not (path / LIST).is_file():
         info = model_info(name)
         torch.manual_seed(0)

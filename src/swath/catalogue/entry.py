@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -13,9 +12,8 @@ from swath.bench import macs
 from swath.networks import Info, create_model, list_models, model_info
 from swath.networks.shapes import ShapesOnly
 from swath.training import list_recipes, load_recipe
-from swath.weights import read_meta
+from swath.weights import list_shipped, read_meta, weights_file
 
-SHIPPED = Path(__file__).parents[1] / "weights" / "shipped"
 CLASSES = 19  # that parameters and MACs are counted for: those of Cityscapes
 
 
@@ -23,7 +21,7 @@ CLASSES = 19  # that parameters and MACs are counted for: those of Cityscapes
 class Shipped:
     """Weights in the package."""
 
-    file: str
+    name: str  # what commands take in the place of a file
     dataset: str
     score: dict[str, Any]
 
@@ -62,7 +60,7 @@ class Entry:
             },
             "licence": info.licence,
             "recipes": list(self.recipes),
-            "weights": [{"file": each.file, "dataset": each.dataset, "score": each.score} for each in self.weights],
+            "weights": [{"name": each.name, "dataset": each.dataset, "score": each.score} for each in self.weights],
         }
 
 
@@ -96,7 +94,7 @@ def _recipes() -> dict[str, str]:
 
 def _weights() -> list[tuple[str, Shipped]]:
     found = []
-    for path in sorted(SHIPPED.glob("*.safetensors")):
-        meta = read_meta(path)
-        found.append((meta.network, Shipped(file=path.name, dataset=meta.dataset, score=meta.score)))
+    for name in list_shipped():
+        meta = read_meta(weights_file(name))
+        found.append((meta.network, Shipped(name=name, dataset=meta.dataset, score=meta.score)))
     return found

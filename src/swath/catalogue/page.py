@@ -119,5 +119,5 @@ def _remarks(entry: Entry) -> list[str]:
         said.append("Recipes: " + ", ".join(f"`{name}`" for name in entry.recipes) + ".")
     for each in entry.weights:
         score = f", {each.score['miou']:.1%} mIoU" if isinstance(each.score.get("miou"), float) else ""
-        said.append(f"Weights in the package: `{each.file}` ({each.dataset}{score}).")
+        said.append(f"Weights in the package: `{each.name}` ({each.dataset}{score}).")
     return [f"- `{info.name}`: {' '.join(said)}"] if said else []

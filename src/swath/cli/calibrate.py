@@ -41,14 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.cards import load_card
     from swath.evaluation.temperature import calibrate
     from swath.inference import Segmenter
-    from swath.weights import describe_again, read_meta
+    from swath.weights import beside, describe_again, read_meta, weights_file
 
-    weights = Path(arguments.weights)
+    weights = weights_file(arguments.weights)
     if weights.suffix != ".safetensors":
         raise SwathError(
             f"{weights}: calibrate the .safetensors weights and export them again; the temperature goes along"
         )
-    out = weights if arguments.in_place else Path(arguments.out or weights.with_suffix(".calibrated.safetensors"))
+    if arguments.in_place and beside(weights) != weights:
+        raise SwathError(f"{arguments.weights}: came with swath and stays as it is; give --out a file of your own")
+    name = beside(weights).with_suffix(".calibrated.safetensors")
+    out = weights if arguments.in_place else Path(arguments.out or name)
     if out.suffix != ".safetensors":
         raise SwathError(f"--out {out}: weights are written as .safetensors; name it so")
     options.set_threads(arguments.threads)

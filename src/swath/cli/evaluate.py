@@ -56,12 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from swath.evaluation.processes import torchrun
     from swath.evaluation.tasks import has_more
-    from swath.weights import load_weights
+    from swath.weights import load_weights, weights_file
 
     _check_endings(arguments)
     options.set_threads(arguments.threads)
     with torchrun(arguments.device) as (shard, device):
-        weights = Path(arguments.weights)
+        weights = weights_file(arguments.weights)
         network = load_weights(weights) if weights.suffix == ".safetensors" and weights.is_file() else None
         if network is None or not has_more(network):
             return _labels(arguments, network, shard, device)

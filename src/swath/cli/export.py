@@ -83,31 +83,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from swath.weights import load_weights
+    from swath.weights import beside, load_weights, weights_file
 
-    weights = Path(arguments.weights)
+    weights = weights_file(arguments.weights)
     if weights.suffix != ".safetensors":
         raise SwathError(
             f"{weights}: only .safetensors weights can be exported; exported files cannot be exported again"
         )
     network = load_weights(weights)
+    place = beside(weights)
     if arguments.to == "web":
-        return _site(arguments, network)
+        return _site(arguments, network, place)
     if arguments.runtime or arguments.no_webgpu:
         raise SwathError("--runtime and --no-webgpu go with --to web")
-    return _model(arguments, network)
+    return _model(arguments, network, place)
 
 
-def _model(arguments: argparse.Namespace, network: Network) -> int:
-    """A bundle, or the model file alone."""
+def _model(arguments: argparse.Namespace, network: Network, place: Path) -> int:
+    """A bundle, or the model file alone, by default named after `place`."""
     import torch
     from rich.console import Console
 
     from swath import deploy
     from swath.data import read_image
 
-    weights = Path(arguments.weights)
-    out = Path(arguments.out) if arguments.out else weights.with_name(f"{weights.stem}-{arguments.to}")
+    out = Path(arguments.out) if arguments.out else place.with_name(f"{place.stem}-{arguments.to}")
     alone = out.suffix in deploy.FORMATS.values()
     pictures = [(Path(each).name, torch.from_numpy(read_image(each))[None]) for each in arguments.picture]
     with Console(stderr=True).status(f"making {out} and comparing it with the original"):
@@ -132,7 +132,7 @@ def _model(arguments: argparse.Namespace, network: Network) -> int:
     return 0
 
 
-def _site(arguments: argparse.Namespace, network: Network) -> int:
+def _site(arguments: argparse.Namespace, network: Network, place: Path) -> int:
     from rich.console import Console
 
     from swath.deploy.web import export_site
@@ -141,8 +141,7 @@ def _site(arguments: argparse.Namespace, network: Network) -> int:
         raise SwathError("--to web finishes in the page, which is faster; leave out --finish inside")
     if arguments.size or arguments.precision != "fp32":
         raise SwathError("--to web takes any size in float32; leave out --size and --precision")
-    weights = Path(arguments.weights)
-    out = Path(arguments.out) if arguments.out else weights.with_name(f"{weights.stem}-site")
+    out = Path(arguments.out) if arguments.out else place.with_name(f"{place.stem}-site")
     with Console(stderr=True).status("writing the site, fetching what the cache lacks"):
         report = export_site(
             network, out, webgpu=not arguments.no_webgpu, runtime=arguments.runtime, pictures=arguments.picture

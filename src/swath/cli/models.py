@@ -111,7 +111,7 @@ def _print_one(entry: Entry) -> None:
         ),
         "note": claims.note,
         "recipes": ", ".join(entry.recipes) or "none",
-        "weights": ", ".join(f"{each.file} ({each.dataset})" for each in entry.weights) or "none in the package",
+        "weights": ", ".join(f"{each.name} ({each.dataset})" for each in entry.weights) or "none in the package",
     }
     print(info.name)
     for name, fact in facts.items():

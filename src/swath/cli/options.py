@@ -101,9 +101,12 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_views(parser: argparse.ArgumentParser, note: str = "") -> None:
-    """`--size`, `--scales`, `--flip`, `--window`, `--stride`."""
+    """`--size`, `--short-side`, `--scales`, `--flip`, `--window`, `--stride`."""
     group = parser.add_argument_group("what the network sees", note or None)
     group.add_argument("--size", type=size, metavar="WxH", help="resize every picture to this first")
+    group.add_argument(
+        "--short-side", type=whole("--short-side"), metavar="N", help="resize its shorter side to this, the shape stays"
+    )
     group.add_argument("--scales", type=_scales, metavar="S,S,...", help="average over these scales of the picture")
     group.add_argument("--flip", action="store_true", help="average with the answer to the mirrored picture")
     group.add_argument("--window", type=size, metavar="WxH", help="window by window; overlaps are averaged")
@@ -116,6 +119,7 @@ def views(arguments: argparse.Namespace) -> Views:
 
     return Views(
         size=arguments.size,
+        short_side=arguments.short_side,
         scales=arguments.scales or (1.0,),
         flip=arguments.flip,
         window=arguments.window,

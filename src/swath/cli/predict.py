@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "segment pictures, videos, cameras and streams into label maps"
 EXAMPLES = """
+  swath predict street.jpg                                     by weights that come with swath, into predicted/
   swath predict best.safetensors street.jpg --out out          out/street.png, out/street_overlay.jpg
   swath predict best.safetensors photos/ --out out             the tree of the folder is kept
   swath predict model.onnx 'photos/**/*.png' --out out --write labels
@@ -32,17 +34,27 @@ EXAMPLES = """
   swath predict best.safetensors s3://b/photos --out s3://b/masks --engine ray --as parquet
 """
 KINDS = ("labels", "overlay", "color")
+OUT = "predicted"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("weights", help=".safetensors, an exported file (.onnx, .xml, .pt2, …), a bundle")
+    parser.add_argument(
+        "weights",
+        nargs="?",
+        help=".safetensors, an exported file (.onnx, .xml, .pt2, …), a bundle, or the name of weights that come with "
+        "swath (`swath models` stars them), which also serve where none are named",
+    )
     parser.add_argument(
         "inputs",
         nargs="+",
         metavar="INPUT",
         help="pictures, folders, patterns such as 'a/**/*.jpg'; or one video, camera (0), rtsp://... or - (a pipe)",
     )
-    parser.add_argument("--out", metavar="DIR", help="folder for the results; for a video also a file such as seen.mp4")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help=f"folder for the results (default: {OUT}); for a video also a file such as seen.mp4",
+    )
     parser.add_argument(
         "--write",
         type=options.words("--write", KINDS),
@@ -62,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    arguments.weights, arguments.inputs = _weights_and_inputs([*filter(None, [arguments.weights]), *arguments.inputs])
+    _show_as_learnt(arguments)
     if predict_archive.wanted(arguments):
         return predict_archive.run(arguments)
     from swath.inference.streams.names import is_stream
@@ -70,21 +84,54 @@ def run(arguments: argparse.Namespace) -> int:
     if streams and len(arguments.inputs) > 1:
         raise SwathError(f"{streams[0]}: videos and streams are segmented one at a time; name it alone")
     if streams:
+        if Path(streams[0]).is_file() and not (arguments.jsonl or arguments.display):
+            arguments.out = arguments.out or OUT
         return predict_video.run(arguments)
     predict_video.refuse(arguments)
-    if not arguments.out:
-        raise SwathError("--out DIR is needed: the folder for the results; `swath predict --help` shows how")
     return _pictures(arguments)
 
 
-def _pictures(arguments: argparse.Namespace) -> int:
-    import sys
+def _weights_and_inputs(words: list[str]) -> tuple[str, list[str]]:
+    """The first word names weights, unless it names what is to be segmented: then those of the package are meant."""
+    import glob
 
+    from swath.inference.inputs import PICTURES
+    from swath.inference.runtimes import KINDS as ENDINGS
+    from swath.inference.runtimes.bundle import LIST
+    from swath.inference.streams.names import is_stream
+    from swath.weights import shipped
+
+    first, path = words[0], Path(words[0])
+    model = path.suffix in ENDINGS or (path / LIST).is_file() or first in shipped.list_shipped()
+    shows = is_stream(first) or path.is_dir() or glob.has_magic(first) or path.suffix.lower() in {*PICTURES, ".txt"}
+    if len(words) > 1 and (model or not shows):
+        return first, words[1:]
+    if model and not is_stream(first):  # .ts is TorchScript, and a video
+        raise SwathError(f"{first}: say what it is to segment: `swath predict {first} street.jpg`")
+    print(f"weights: {shipped.told(shipped.DEFAULT)}", file=sys.stderr)
+    return shipped.DEFAULT, words
+
+
+def _show_as_learnt(arguments: argparse.Namespace) -> None:
+    """Small networks of one dataset know things at the size at which they learnt them; weights that come with swath say
+    it. Whoever says how pictures are to be shown is obeyed."""
+    from swath.weights import list_shipped, read_meta
+
+    if arguments.weights not in list_shipped() or any((arguments.size, arguments.short_side, arguments.scales)):
+        return
+    if arguments.window is None and (side := read_meta(arguments.weights).notes.get("short_side")):
+        print(
+            f"pictures are shown to it with a short side of {side} pixels, as it learnt (--short-side)", file=sys.stderr
+        )
+        arguments.short_side = side
+
+
+def _pictures(arguments: argparse.Namespace) -> int:
     from swath.files import make_folder
     from swath.inference.inputs import plan
     from swath.inference.predict import predict
 
-    out = Path(arguments.out)
+    out = Path(arguments.out or OUT)
     write = arguments.write or list(KINDS[:2])
     jobs = plan(arguments.inputs, out, write)
     options.set_threads(arguments.threads)

@@ -81,13 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
     from swath.cards import load_card
     from swath.inference import Views
     from swath.quantise.engines import Settings, quantize, report
-    from swath.weights import load_weights
+    from swath.weights import beside, load_weights, weights_file
 
-    weights = Path(arguments.weights)
+    weights = weights_file(arguments.weights)
     if weights.suffix != ".safetensors":
         raise SwathError(f"{weights}: only .safetensors weights can be quantised, not files that were exported")
     ending = _ENDINGS[arguments.engine]
-    out = Path(arguments.out) if arguments.out else weights.with_name(f"{weights.stem}-int8{ending}")
+    out = Path(arguments.out) if arguments.out else beside(weights).with_name(f"{weights.stem}-int8{ending}")
     options.set_threads(arguments.threads)
     network = load_weights(weights)
     named = arguments.card or (network.meta.dataset if network.meta else "")

@@ -20,7 +20,7 @@ from swath.inference.runtimes.torch import check_task
 from swath.networks import Info, Network, create_model, list_models, model_info
 from swath.networks.shapes import ShapesOnly
 from swath.quantise.engines.makers import installed
-from swath.weights import load_weights
+from swath.weights import list_shipped, load_weights, weights_file
 
 Size = tuple[int, int]  # height, width
 
@@ -124,7 +124,7 @@ def subjects(
     known: set[str] = set()
     for name, width in wanted:
         try:
-            subject = _weights(Path(name), size) if _is_path(name) else _named(name, width, num_classes, size)
+            subject = _weights(name, size) if _is_path(name) else _named(name, width, num_classes, size)
         except SwathError as error:
             if names[name]:
                 raise
@@ -187,7 +187,7 @@ def count(shapes: Network, size: Size) -> tuple[int, int]:
 
 
 def _is_path(name: str) -> bool:
-    return Path(name).suffix != ""
+    return Path(name).suffix != "" or name in list_shipped()
 
 
 def _has_width(name: str) -> bool:
@@ -198,7 +198,8 @@ def _has_width(name: str) -> bool:
     return width is not None and width.default == 1
 
 
-def _weights(path: Path, size: Size) -> Subject:
+def _weights(name: str, size: Size) -> Subject:
+    path = weights_file(name)
     if path.suffix != WEIGHTS:
         raise SwathError(
             f"{path}: has its precision in it, and there is nothing left to choose; give the weights that it was made "
@@ -209,8 +210,8 @@ def _weights(path: Path, size: Size) -> Subject:
     assert network.meta is not None
     arguments = {key: value for key, value in network.meta.arguments.items() if key != "num_classes"}
     return _subject(
-        str(path),
-        str(path),
+        name,
+        name,
         network.meta.network,
         arguments,
         network.num_classes,

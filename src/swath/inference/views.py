@@ -23,11 +23,13 @@ _MOST = 64  # pixels of an enlarged picture for one of its own
 class Views:
     """Every view of a picture is answered by itself; the answers are averaged at the picture's own size.
 
-    `size` is what every picture is resized to first; `scales` multiply that (or the picture's own size). Windows that
-    would stand out at the right and bottom are moved inside; where several see a pixel, each counts as much.
+    `size` is what every picture is resized to first, `short_side` the same for its shorter side, the shape being kept;
+    `scales` multiply that (or the picture's own size). Windows that would stand out at the right and bottom are moved
+    inside; where several see a pixel, each counts as much.
     """
 
     size: Size | None = None
+    short_side: int | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     window: Size | None = None
@@ -39,6 +41,8 @@ class Views:
             raise SwathError(f"scales {list(self.scales)}: give one or more numbers above 0, of at most 8")
         if self.stride is not None and self.window is None:
             raise SwathError("a stride is that of windows; give their size too")
+        if self.short_side is not None and (self.size is not None or self.short_side < 1):
+            raise SwathError(f"short side {self.short_side}: give 1 or more, and no size beside it")
         for name, size in (("size", self.size), ("window", self.window), ("stride", self.stride)):
             if size is not None and min(size) < 1:
                 raise SwathError(f"{name} {size[1]}x{size[0]}: both sides must be 1 or more")
@@ -56,10 +60,13 @@ class Views:
     @property
     def plain(self) -> bool:
         """Whether the network sees each picture once and as it is."""
-        return self.size is None and self.scales == (1.0,) and not self.several
+        return self.size is None and self.short_side is None and self.scales == (1.0,) and not self.several
 
-    def sizes(self, height: int, width: int) -> list[Size]:
+    def sizes(self, height: float, width: float) -> list[Size]:
         """The sizes at which a picture is shown."""
+        if self.short_side is not None:
+            factor = self.short_side / min(height, width)
+            height, width = height * factor, width * factor
         height, width = self.size or (height, width)
         return [(max(1, round(height * scale)), max(1, round(width * scale))) for scale in self.scales]
 
@@ -75,6 +82,8 @@ class Views:
         parts = []
         if self.size:
             parts.append(f"at {self.size[1]}x{self.size[0]}")
+        if self.short_side:
+            parts.append(f"short side {self.short_side}")
         if self.scales != (1.0,):
             parts.append("scales " + ", ".join(f"{scale:g}" for scale in self.scales))
         if self.flip:

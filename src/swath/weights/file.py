@@ -17,6 +17,7 @@ from swath import __version__
 from swath.errors import SwathError
 from swath.files import atomic_path
 from swath.networks import Network, Preprocess, create_model
+from swath.weights.shipped import weights_file
 
 FORMAT = 1
 KEY = "swath"  # the one entry of the file's string-to-string metadata, holding JSON
@@ -173,6 +174,7 @@ def load_tensors(model: Network, tensors: Mapping[str, torch.Tensor], source: st
 
 
 def _open(path: Path) -> Any:
+    path = weights_file(path)
     if not path.is_file():
         raise SwathError(f"{path}: no such file; give the path of a .safetensors file that `swath train` wrote")
     try:

@@ -11,6 +11,7 @@ from swath.errors import SwathError
 from swath.inference.description import Description
 from swath.inference.runtimes.engines import CONVERTED, ENGINES, KINDS, WEIGHTS, absence, check_engine, default_engine
 from swath.networks import Network
+from swath.weights import weights_file
 
 __all__ = ["ENGINES", "KINDS", "Runtime", "model_file", "open_runtime", "runtime_of"]
 
@@ -97,7 +98,8 @@ def runtime_of(
 
 
 def model_file(path: Path) -> Path:
-    """The file to run: the path itself, or the model in the bundle whose folder it is."""
+    """The file to run: the path itself, the model in the bundle whose folder it is, or weights that come with swath."""
+    path = weights_file(path)
     if path.is_dir():
         from swath.inference.runtimes.bundle import model_of
 

@@ -17,7 +17,6 @@ from swath.data import WindowSpec
 from swath.data.colors import MATRIX, SHIFTS, draw, paint
 from swath.data.windows import planes
 from swath.training import load_recipe
-from swath.training.checkpoint import random_states
 from swath.training.graphs import Graph
 from swath.training.jitter import mixed, recolored, shifted
 from swath.training.replay import Replayed, replay, write_replay
@@ -173,7 +172,7 @@ def test_a_replayed_iteration_is_the_same(shapes: Path, tmp_path: Path, paint: b
     run = stage_run(shapes, [], paint)
     part = next(run.stream.batches(0, 1))
     recipe = load_recipe(str(shapes / "tiny.yaml"), [])
-    write_replay(tmp_path / "replay.pt", recipe, run, 0, Replayed(1, 0, part, random_states()), ["a"] * 4, 14)
+    write_replay(tmp_path / "replay.pt", recipe, run, 0, Replayed.of(run, 1, 0, part), ["a"] * 4, 14)
     loss = run.learn([part], 0)
     outcome = replay(tmp_path / "replay.pt")
     assert (outcome.loss, outcome.gradient) == (float(loss), float(run.gradient()))

@@ -85,7 +85,7 @@ def write(run: Path, recipe: Recipe, path: Path, root: str) -> WeightsMeta:
 def curve(rows: list[dict[str, str]]) -> str:
     points = [(float(row["epoch"]), 100 * float(row["miou"])) for row in rows]
     chart = line_chart([Line("val", points)], x_label="epoch", y_label="mIoU on val, %", y_from_zero=True)
-    return chart.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) if "xmlns" not in chart else chart
+    return chart.replace("<svg", '<svg style="font: 13px sans-serif; background: white"', 1)
 
 
 def card(recipe: Recipe, meta: WeightsMeta, path: Path, rows: list[dict[str, str]], root: str) -> str:

@@ -9,8 +9,10 @@ import pytest
 
 from swath.data.windows import WindowSpec
 from swath.errors import SwathError
-from swath.training import Stage
+from swath.training import Stage, load_recipe
+from swath.training.checking import check_stages
 from swath.training.schedules import check_warmup, factor
+from swath.training.sources import open_stages
 
 STEPS = 101
 
@@ -84,6 +86,16 @@ def test_a_warmup_that_never_ends_is_refused() -> None:
     ):
         check_warmup(stage(warmup=1000), 20)
     check_warmup(stage(warmup=19), 20)
+
+
+def test_in_a_recipe_of_several_stages_the_one_meant_is_named() -> None:
+    pytest.importorskip("torch_pruning")
+    short = {"epochs": "none", "iterations": "3", "warmup": "0"}
+    keys = [(f"stages.{number}.{key}", [value]) for number in range(4) for key, value in short.items()]
+    keys.append(("stages.2.warmup", ["9"]))
+    recipe = load_recipe("streets-compressed", keys)
+    with pytest.raises(SwathError, match=r"such as --stages\.2\.warmup 0"):
+        check_stages(recipe, open_stages(recipe))
 
 
 def test_sgdr() -> None:

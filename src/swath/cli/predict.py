@@ -120,9 +120,7 @@ def _show_as_learnt(arguments: argparse.Namespace) -> None:
     if arguments.weights not in list_shipped() or any((arguments.size, arguments.short_side, arguments.scales)):
         return
     if arguments.window is None and (side := read_meta(arguments.weights).notes.get("short_side")):
-        print(
-            f"pictures are shown to it with a short side of {side} pixels, as it learnt (--short-side)", file=sys.stderr
-        )
+        print(f"pictures are shown with a short side of {side} pixels, as it learnt (--short-side)", file=sys.stderr)
         arguments.short_side = side
 
 

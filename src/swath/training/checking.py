@@ -35,7 +35,8 @@ def check_stages(recipe: Recipe, sources: Sequence[tuple[Source, Source]], proce
         model = bare_network(recipe, source.card, number)
         for each in (source, val):
             check_maps(model, each)
-        check_warmup(stage, stage_steps(stage, batches_an_epoch(source, stage.batch)))
+        option = "--warmup" if len(recipe.stages) == 1 else f"--stages.{number}.warmup"
+        check_warmup(stage, stage_steps(stage, batches_an_epoch(source, stage.batch)), option)
         if stage.prune:
             if source.card.class_names != sources[max(0, number - 1)][0].card.class_names:
                 raise SwathError(

@@ -68,12 +68,12 @@ def _shape(stage: Stage, done: float) -> float:
     return _cosine(1.0, stage.floor, (done - stage.peak) / max(1e-12, 1 - stage.peak))
 
 
-def check_warmup(stage: Stage, steps: int) -> None:
-    """Refuse a warm-up that never ends: the network would hardly learn, and nobody would know why."""
+def check_warmup(stage: Stage, steps: int, option: str = "--warmup") -> None:
+    """Refuse a warm-up that never ends: the network would hardly learn, and nobody would know why. `option` sets it."""
     if stage.warmup >= steps:
         raise SwathError(
             f"stage '{stage.name}' has {steps} iterations and a warmup of {stage.warmup}; "
-            f"give a shorter one, such as --warmup {steps // 10}, or train longer"
+            f"give a shorter one, such as {option} {steps // 10}, or train longer"
         )
 
 

@@ -36,6 +36,7 @@ CASES = (  # classes, stride, height, width
     (19, 8, 1024, 2048),
     (19, 16, 1024, 2048),
     (19, 4, 1024, 2048),
+    (19, 1, 512, 1024),
     (11, 8, 360, 480),
 )
 NAMES = {"c": "swath, compiled C", "numba": "swath, numba", "torch": "swath, plain torch"}

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from swath import SwathError
 from swath.finish import confident, labels, reference_labels, way
+from swath.finish.axis import Shown
 
 NUMBA = importlib.util.find_spec("numba") is not None
 
@@ -182,3 +183,34 @@ def test_what_has_no_labels_is_refused(logits: torch.Tensor, size: tuple[int, in
     for function in (labels, confident):
         with pytest.raises(SwathError, match=words):
             function(logits, size)
+
+
+@pytest.mark.parametrize("content", ["noise", "infinite", "no numbers", "whole numbers"])
+@pytest.mark.parametrize("layout", ["rows", "channels last", "columns"])
+def test_logits_of_the_pictures_size_are_compared_as_they_are(content: str, layout: str, each_way: str) -> None:
+    """Wider than the blocks that are compared at once, and no multiple of them; also a picture that was padded."""
+    draw = torch.Generator().manual_seed(5)
+    z = torch.randn(2, 5, 9, 77, generator=draw) * 3
+    some = torch.rand(z.shape, generator=draw) < 0.1
+    if content == "infinite":
+        z[some] *= float("inf")
+    elif content == "no numbers":
+        z[some] = float("nan")
+        z[:, :, 3, 40:] = float("nan")
+    elif content == "whole numbers":
+        z = z.round().clamp_(-1, 1)
+    if layout == "channels last":
+        z = z.contiguous(memory_format=torch.channels_last)
+    elif layout == "columns":
+        z = z.transpose(2, 3).contiguous().transpose(2, 3)
+    finite = z.nan_to_num(nan=-(2.0**126), posinf=2.0**126, neginf=-(2.0**126))
+    best = finite.argmax(1).to(torch.uint8)
+    probable = finite.double().softmax(1).topk(2, 1).values
+    padded = Shown((7, 70), (9, 77))
+    assert torch.equal(labels(z, (9, 77)), best)
+    assert torch.equal(labels(z, (9, 77), align_corners=True), best)
+    assert torch.equal(labels(z, (7, 70), shown=padded), best[:, :7, :70])
+    found = confident(z, (9, 77))
+    assert torch.equal(found.labels, best)
+    assert (found.confidence - probable[:, 0]).abs().max() < 1e-5
+    assert (found.margin - (probable[:, 0] - probable[:, 1])).abs().max() < 1e-5

@@ -16,6 +16,8 @@
 #endif
 #define LIMIT 8.507059173e37f /* 2^126: corners of this size cannot overflow between each other */
 #define CLASSES (256 + LANES)
+#define VECTORS 4
+#define BLOCK (VECTORS * LANES) /* pixels whose classes are compared at once, where every pixel is a logit */
 #define FAR 23.0f            /* e^-23 of the best class's probability is less than rounding shows, for 256 classes too */
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -29,6 +31,7 @@ typedef struct {
     const float *row_fraction, *column_fraction;
     uint8_t *out;
     float *sure, *margin; /* null, or the probability of the best class and how far it is ahead of the second */
+    int64_t on_logits;    /* pixel (y, x) is logit (y, x): nothing lies between */
 } Job;
 
 /* Row y of the logits into `values` (classes x pitch) and the best class of each into `best`. */
@@ -178,6 +181,62 @@ static void fill_sure(const Job *job, int64_t row, int64_t column, int64_t pitch
     }
 }
 
+/* `count` pixels that are logits themselves, from `from` on, to place `at`. All classes of a block before the next one:
+   planes often lie a power of two apart, so that a cache would lose a line before the next class of it.
+   Compiled anew for each `sure` and `whole` (a block without gaps). */
+static inline __attribute__((always_inline)) void fill_block(const Job *job, const float *from, int64_t at, int64_t count,
+                                                             int sure, int whole) {
+    Floats held[256][VECTORS], most[VECTORS], second[VECTORS];
+    Ints best[VECTORS];
+    for (int i = 0; i < VECTORS; i++) {
+        most[i] = second[i] = (Floats){0} - LIMIT;
+        best[i] = (Ints){0};
+    }
+    for (int64_t c = 0; c < job->classes; c++, from += job->by_class) {
+        float few[BLOCK];
+        for (int64_t k = 0; !whole && k < BLOCK; k++) few[k] = k < count ? from[k * job->by_column] : 0;
+        for (int i = 0; i < VECTORS; i++) {
+            Floats v, limit = (Floats){0} + LIMIT;
+            memcpy(&v, (whole ? from : few) + i * LANES, sizeof v);
+            Ints large = v > limit;
+            v = (Floats)((large & (Ints)limit) | (~large & (Ints)v));
+            Ints better = v > most[i]; /* not a number compares false; of least values the first class stays */
+            if (sure) {
+                Ints known = v > -limit;
+                v = held[c][i] = (Floats)((known & (Ints)v) | (~known & (Ints)-limit));
+                Floats less = (Floats)((better & (Ints)most[i]) | (~better & (Ints)v));
+                Ints closer = less > second[i];
+                second[i] = (Floats)((closer & (Ints)less) | (~closer & (Ints)second[i]));
+            }
+            most[i] = (Floats)((better & (Ints)v) | (~better & (Ints)most[i]));
+            best[i] = (better & (int32_t)c) | (~better & best[i]);
+        }
+    }
+    for (int i = 0; i * LANES < count; i++) {
+        int64_t some = count - i * LANES < LANES ? count - i * LANES : LANES;
+        Bytes bytes = __builtin_convertvector(best[i], Bytes);
+        memcpy(job->out + at + i * LANES, &bytes, some);
+        if (!sure) continue;
+        Floats total = (Floats){0};
+        for (int64_t c = 0; c < job->classes; c++) total += exponential(held[c][i] - most[i]);
+        Floats sureness = 1 / total, margin = (1 - exponential(second[i] - most[i])) / total;
+        memcpy(job->sure + at + i * LANES, &sureness, some * sizeof(float));
+        memcpy(job->margin + at + i * LANES, &margin, some * sizeof(float));
+    }
+}
+
+static void fill_same(const Job *job, int64_t y) {
+    for (int64_t x = 0; x < job->width; x += BLOCK) {
+        int64_t at = y * job->width + x, count = job->width - x < BLOCK ? job->width - x : BLOCK;
+        const float *from = job->logits + y * job->by_row + x * job->by_column;
+        int whole = count == BLOCK && job->by_column == 1;
+        if (job->sure)
+            whole ? fill_block(job, from, at, BLOCK, 1, 1) : fill_block(job, from, at, count, 1, 0);
+        else
+            whole ? fill_block(job, from, at, BLOCK, 0, 1) : fill_block(job, from, at, count, 0, 0);
+    }
+}
+
 /* All pixels of one cell have the class of its corners, or it is mixed. */
 static void fill_row(const Job *job, int64_t row, int64_t pitch, const float *upper, const float *lower,
                      const int32_t *above, const int32_t *below, uint8_t *line) {
@@ -198,6 +257,11 @@ static void fill_row(const Job *job, int64_t row, int64_t pitch, const float *up
 
 /* The pixels in rows of cells first to last - 1. 0, or 1 where there is no memory. */
 int swath_finish(const Job *job, int64_t first, int64_t last) {
+    if (job->on_logits) {
+        for (int64_t row = first; row < last; row++)
+            if (job->row_start[row] < job->row_start[row + 1]) fill_same(job, job->row_start[row]);
+        return 0;
+    }
     int64_t pitch = (job->w + 2 + 15) / 16 * 16, plane = job->classes * pitch;
     float *values = malloc((2 * plane + pitch) * sizeof(float));
     int32_t *bests = malloc(2 * pitch * sizeof(int32_t));

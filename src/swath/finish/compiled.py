@@ -29,6 +29,7 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("by_class", "by_row", "by_column", "classes", "h", "w", "width")),
         *((name, ctypes.c_void_p) for name in ("row_start", "column_start", "row_fraction", "column_fraction")),
         *((name, ctypes.c_void_p) for name in ("out", "sure", "margin")),
+        ("on_logits", ctypes.c_int64),
     )
 
 
@@ -79,15 +80,18 @@ def finish(logits: Tensor, rows: Axis, columns: Axis, sure: bool) -> tuple[Tenso
     out = torch.empty((count, *size), dtype=torch.uint8)
     more = [torch.empty((count, *size)) if sure else None for _ in range(2)]
     _, by_class, by_row, by_column = logits.stride()
+    on_logits = rows.on_logits and columns.on_logits
 
     def work(picture: int, first: int, last: int) -> None:
         job = _Job(
             *(logits[picture].data_ptr(), by_class, by_row, by_column, classes, h, w, size[1]),
             *(each.data_ptr() for each in (rows.start, columns.start, rows.fraction, columns.fraction)),
             *(None if each is None else each[picture].data_ptr() for each in (out, *more)),
+            on_logits,
         )
         if loop.swath_finish(ctypes.byref(job), first, last):
             raise MemoryError(f"no memory for two rows of logits of {classes} classes and {w} columns")
 
-    spread(work, count, h + 1, size[0] * size[1], PROBABILITIES if sure else LABELS)
+    a_thread = PROBABILITIES if sure else LABELS // (classes if on_logits else 1)
+    spread(work, count, h + 1, size[0] * size[1], a_thread)
     return out, more[0], more[1]

@@ -21,13 +21,14 @@ _ONE = np.float32(1)
 
 def labels(logits: Tensor, rows: Axis, columns: Axis) -> Tensor:
     """Of float32 logits with any strides."""
-    count, _, h, _ = logits.shape
+    count, classes, h, _ = logits.shape
     out = torch.empty((count, rows.pixels, columns.pixels), dtype=torch.uint8)
     places = [part.numpy() for axis in (rows, columns) for part in (axis.start, axis.fraction)]
     pictures, answers = logits.numpy(), out.numpy()
+    on_logits = rows.on_logits and columns.on_logits
     spread(
-        lambda picture, first, last: _fill(pictures[picture], *places, answers[picture], first, last),
-        *(count, h + 1, out[0].numel(), LABELS),
+        lambda picture, first, last: _fill(pictures[picture], *places, answers[picture], first, last, on_logits),
+        *(count, h + 1, rows.pixels * columns.pixels, LABELS // (classes if on_logits else 1)),
     )
     return out
 
@@ -87,8 +88,10 @@ def _fill_mixed(corner: Array, chosen: Array, fy: Array, fx: Array, most: Array,
 
 
 @_compiled  # type: ignore[untyped-decorator]
-def _fill(z: Array, row_start: Array, fy: Array, start: Array, fx: Array, out: Array, first: int, last: int) -> None:
-    """The pixels in rows of cells first to last - 1 of one picture."""
+def _fill(
+    z: Array, row_start: Array, fy: Array, start: Array, fx: Array, out: Array, first: int, last: int, on_logits: bool
+) -> None:
+    """The pixels in rows of cells first to last - 1 of one picture; `on_logits`: they are logits themselves."""
     classes, _, w = z.shape
     values, bests = np.empty((2, classes, w + 2), np.float32), np.empty((2, w + 2), np.int32)
     corner, most = np.empty((4, classes), np.float32), np.empty(max(w + 2, out.shape[1]), np.float32)
@@ -101,6 +104,10 @@ def _fill(z: Array, row_start: Array, fy: Array, start: Array, fx: Array, out: A
         upper, lower, above, below = values[row & 1], values[1 - (row & 1)], bests[row & 1], bests[1 - (row & 1)]
         if held != row - 1:
             _read_row(z, row - 1, upper, most[: w + 2], above)
+        if on_logits:
+            for x in range(out.shape[1]):
+                out[top, x] = above[x + 1]
+            continue
         _read_row(z, row, lower, most[: w + 2], below)
         held = row
         for k in range(w + 1):

@@ -44,6 +44,8 @@ def _take_better(index: Tensor, best: Tensor, values: Tensor, c: int) -> None:
 
 def by_planes(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     """One full-size plane at a time: for sizes with few pixels a cell, and for devices without the cell form."""
+    if tuple(logits.shape[2:]) == size:
+        return best_class(logits.transpose(0, 1))
     best: Tensor | None = None
     index = torch.zeros((len(logits), *size), dtype=torch.uint8, device=logits.device)
     for c in range(logits.shape[1]):

@@ -11,8 +11,6 @@ weight 0.4 each) are ours: on the backbone at stride 16 and on the calibrated co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -154,9 +152,10 @@ class SpatialCalibration(nn.Module):
 
 
 def _moved(x: Tensor, offsets: Tensor) -> Tensor:
-    """Each group of channels of `x`, moved by its own two of `offsets`."""
-    pairs: Iterator[tuple[Tensor, Tensor]] = zip(x.chunk(_GROUPS, 1), offsets.chunk(_GROUPS, 1))
-    return torch.cat([warp(group, offset) for group, offset in pairs], 1)
+    """Each group of channels of `x`, moved by its own two of `offsets`. Groups are moved as pictures of a batch, which
+    spares engines four splits and two joins."""
+    groups, moves = (each.unflatten(1, (_GROUPS, -1)).flatten(0, 1) for each in (x, offsets))
+    return warp(groups, moves).unflatten(0, (-1, _GROUPS)).flatten(1, 2)
 
 
 _PAPER = "https://doi.org/10.1109/TIP.2023.3318967"

@@ -15,7 +15,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from swath.quantise.engines.graph import Quantised, preprocessing
+from swath.quantise.engines.graph import Quantised, exact
 from swath.quantise.engines.sensitivity import CLEAN, sensitivities
 
 PIXELS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), dtype=np.uint8))
@@ -76,7 +76,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Quantised]:
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=preprocessing(model),
+        nodes_to_exclude=exact(model),
     )
     return model, Quantised(onnx.load(str(folder / "int8.onnx")), model)
 
@@ -88,7 +88,7 @@ def answer(model: Any) -> np.ndarray:
 
 def test_the_preprocessing_is_no_layer(pair: tuple[Any, Quantised]) -> None:
     model, graph = pair
-    assert preprocessing(model) == ["planes", "cast", "gain_by"]
+    assert exact(model) == ["planes", "cast", "gain_by"]
     assert {layer.name for layer in graph.layers} >= {"stem", "one", "two", "sum", "what comes out"}
     assert not {"planes", "cast", "gain_by"} & {layer.node for layer in graph.layers}
     assert {layer.name: layer.weights for layer in graph.layers}["stem"] == 8 * 3 * 3 * 3

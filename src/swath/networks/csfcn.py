@@ -19,7 +19,7 @@ from swath.errors import unknown
 from swath.networks.base import Network
 from swath.networks.encoders import create_encoder
 from swath.networks.parts import ConvNormAct, conv, initialise, resize_as, warp
-from swath.networks.parts.pool import pooling_matrix
+from swath.networks.parts.pool import any_size, pooling_matrix
 from swath.networks.registry import Claims, register
 
 _HEADS = ("pixelshuffle", "bilinear")
@@ -101,12 +101,12 @@ class ContextCalibration(nn.Module):
 def pyramid(x: Tensor) -> tuple[Tensor, Tensor | None]:
     """Averages of `x` over grids of 6, 3, 2 and 1 rows, and as many columns as make their cells square.
 
-    An exported graph has one more, spare column in each grid, named by the second answer: without it the graph would
+    A graph for any size has one more, spare column in each grid, named by the second answer: without it the graph would
     fix whether a grid has one column or more.
     """
     height, width = x.shape[-2:]
     grids = [(rows, round_ratio(rows * width, height)) for rows in _GRIDS]
-    if not torch.compiler.is_exporting():
+    if not any_size(x):
         return torch.cat([F.adaptive_avg_pool2d(x, grid).flatten(2) for grid in grids], 2), None
     cells, spare = [], []
     for rows, columns in grids:

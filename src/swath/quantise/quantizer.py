@@ -3,6 +3,9 @@
 Every tensor that engines keep in memory between two operators is quantised once, where it is made: the input; the
 answer of a convolution (with its norm, and with the ReLU that follows, if one does), of a sum, a product, a
 concatenation, an average. What only moves or picks values (maxima, resizing, reshaping) keeps the range of its input.
+
+Not quantised: what does not depend on the picture (sums of parameters, places counted from sizes), and places at which a
+map is sampled, since 256 levels across a map are wider than a cell of most.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ Quantizer: Any = torchao().quantizer.Quantizer
 _RELUS = (ATEN.relu.default, ATEN.relu6.default, ATEN.hardtanh.default, ATEN.clamp.default)
 _POSITIVE = (ATEN.relu.default, ATEN.relu6.default, ATEN.sigmoid.default, ATEN.hardsigmoid.default)
 _WEIGHTED = (*CONVOLUTIONS, ATEN.linear.default)
+# They read no values.
+_MEASURING = (ATEN.sym_size.int, ATEN._assert_tensor_metadata.default)
 # New values of what goes in.
 _MAKING = (
     *_WEIGHTED,
@@ -70,9 +75,11 @@ class Annotator(Quantizer):  # type: ignore[misc]
     def __init__(self, scheme: Scheme):
         self.scheme = scheme
         self.parts = torchao().quantizer
+        self.exact: set[Node] = set()
 
     def annotate(self, model: GraphModule) -> GraphModule:
         nodes = list(model.graph.nodes)
+        self.exact = {*nodes} - _of_the_picture(nodes) | _places(nodes)
         for node in nodes:
             if spec := self._answer(node):
                 self._put(node, spec)
@@ -91,20 +98,14 @@ class Annotator(Quantizer):  # type: ignore[misc]
 
     def _answer(self, node: Node) -> Any:
         """How the answer of a node is quantised; None: it is not."""
-        if tensor_of(node) is None or node.meta.get(INNER) or _goes_into_relu(node):
+        if tensor_of(node) is None or node.meta.get(INNER) or node in self.exact or _goes_into_relu(node):
             return None
-        if node.op == "placeholder":
-            return self._own(node)
-        if node.target in _MAKING and any(self._reaches(each) for each in node.all_input_nodes):
+        if node.op == "placeholder" or node.target in _MAKING:
             return self._own(node)
         if node.target in _KEEPING:
             source = _source(node.args[0])
             return self.parts.SharedQuantizationSpec(source) if self._annotated(source) else None
         return None
-
-    def _reaches(self, node: Node) -> bool:
-        """Whether the input of the network has a part in it; sums of parameters are no activations."""
-        return node.op != "get_attr"
 
     def _own(self, node: Node) -> Any:
         # With a zero point all can be unsigned; ONNX Runtime joins only operators whose inputs and outputs are alike.
@@ -141,6 +142,31 @@ class Annotator(Quantizer):  # type: ignore[misc]
     def _annotated(self, node: Node | None) -> bool:
         annotation = node.meta.get("quantization_annotation") if node is not None else None
         return annotation is not None and annotation.output_qspec is not None
+
+
+def _of_the_picture(nodes: list[Node]) -> set[Node]:
+    """The tensors that depend on an input's values, not only on its size."""
+    found: set[Node] = set()
+    for node in nodes:
+        carries = node.op == "placeholder" or any(each in found for each in node.all_input_nodes)
+        if carries and node.target not in _MEASURING:
+            found.add(node)
+    return found
+
+
+def _places(nodes: list[Node]) -> set[Node]:
+    """What is of no other use than to say where a map is sampled, back to the convolutions that learned it."""
+    found: set[Node] = set()
+
+    def place(node: Node, user: Node) -> bool:
+        sampled = user.target is ATEN.grid_sampler.default and user.args[0] is not node
+        return sampled or (user in found and user.target not in _WEIGHTED)
+
+    for node in reversed(nodes):
+        readers = [user for user in node.users if user.target not in _MEASURING]
+        if readers and all(place(node, reader) for reader in readers):
+            found.add(node)
+    return found
 
 
 def _source(node: Any) -> Node | None:

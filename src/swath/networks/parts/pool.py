@@ -15,12 +15,21 @@ from swath.networks.parts.resize import resize_as
 def pool_to(x: Tensor, rows: int, columns: int) -> Tensor:
     """Adaptive average pooling to `rows` x `columns`.
 
-    While a graph is exported it is two matrix products: the ONNX exporter bakes the traced size into the cells'
-    bounds, which answers wrongly, or not at all, at other sizes (torch 2.13).
+    In a graph for any size it is two matrix products: the ONNX exporter bakes the traced size into the cells' bounds,
+    which answers wrongly, or not at all, at other sizes (torch 2.13).
     """
-    if torch.compiler.is_exporting():
+    if any_size(x):
         return pooling_matrix(rows, x.shape[-2], x) @ x @ pooling_matrix(columns, x.shape[-1], x).T
     return F.adaptive_avg_pool2d(x, (rows, columns))
+
+
+def any_size(x: Tensor) -> bool:
+    """Whether this is a graph in the making that has to serve maps of other sizes than that of `x`.
+
+    One for a single size had better do without products by matrices: OpenVINO 2026.4 takes a product by a constant for
+    a fully connected layer, joins it with the norm behind it, and gives up as the scales do not fit.
+    """
+    return torch.compiler.is_exporting() and not all(isinstance(side, int) for side in x.shape[-2:])
 
 
 def pooling_matrix(cells: int, size: int, like: Tensor, spare: int = 0) -> Tensor:

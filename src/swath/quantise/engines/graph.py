@@ -142,16 +142,36 @@ class Quantised:
         return [node for node in nodes if node.output[0] not in idle]
 
 
-def preprocessing(model: Model) -> list[str]:
-    """The nodes before any layer with weights: they make values of pixels, and stay exact."""
+def exact(model: Model) -> list[str]:
+    """The nodes that no engine's tool may put into 8 bits: those that make values of pixels, before any layer with
+    weights; those that only depend on sizes; and those of no other use than to say where a map is sampled, since 256
+    levels across a map are wider than a cell of most."""
     behind: set[str] = set()
     found = []
     for node in model.graph.node:
-        if node.op_type in WEIGHTED or behind & set(node.input):
+        if node.op_type in WEIGHTED or (node.op_type not in _MEASURING and behind & set(node.input)):
             behind |= set(node.output)
         elif node.name:
             found.append(node.name)
-    return found
+    return found + [name for name in _places(model) if name not in found]
+
+
+def _places(model: Model) -> list[str]:
+    """Back from where maps are sampled to the layers with weights that learned it."""
+    places: set[str] = set()  # tensors that nothing else reads
+    others = {each.name for each in model.graph.output}
+    found = []
+    for node in reversed(model.graph.node):
+        only = places.issuperset(node.output) and not others.intersection(node.output)
+        if only and node.op_type not in WEIGHTED:
+            found.append(node.name)
+            places.update(node.input)
+        elif node.op_type == "GridSample":
+            others.add(node.input[0])
+            places.add(node.input[1])
+        else:
+            others.update(node.input)
+    return [name for name in found if name]
 
 
 def _with_activations(model: Model, plain: Model) -> tuple[Model, set[str]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from swath.errors import SwathError, unknown
 from swath.networks import Network
-from swath.quantise.engines.graph import Model, preprocessing
+from swath.quantise.engines.graph import Model, exact
 from swath.quantise.engines.pictures import Calibration
 
 
@@ -91,7 +91,7 @@ def _by_onnxruntime(_: Network, plain: Path, pictures: Calibration, reduced: boo
         reduce_range=reduced,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=preprocessing(onnx.load(str(plain))),
+        nodes_to_exclude=exact(onnx.load(str(plain))),
     )
     return onnx.load(str(out))
 
@@ -110,7 +110,7 @@ def _by_nncf(_: Network, plain: Path, pictures: Calibration, reduced: bool, __: 
         subset_size=len(pictures),
         preset=nncf.QuantizationPreset.MIXED,
         target_device=nncf.TargetDevice.CPU,
-        ignored_scope=nncf.IgnoredScope(names=preprocessing(model)),
+        ignored_scope=nncf.IgnoredScope(names=exact(model)),
         advanced_parameters=AdvancedQuantizationParameters(
             overflow_fix=OverflowFix.ENABLE if reduced else OverflowFix.DISABLE
         ),

@@ -14,9 +14,11 @@ from swath.networks.parts import warp
 from swath.networks.parts.pool import pool_to
 
 pytest.importorskip("torchao")
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
+
+import onnx
 
 from swath.deploy import onnx as onnx_files
 from swath.deploy.graph import exportable

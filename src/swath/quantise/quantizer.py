@@ -4,8 +4,8 @@ Every tensor that engines keep in memory between two operators is quantised once
 answer of a convolution (with its norm, and with the ReLU that follows, if one does), of a sum, a product, a
 concatenation, an average. What only moves or picks values (maxima, resizing, reshaping) keeps the range of its input.
 
-Not quantised: what does not depend on the picture (sums of parameters, places counted from sizes), and places at which a
-map is sampled, since 256 levels across a map are wider than a cell of most.
+Not quantised: what does not depend on the picture (sums of parameters, places counted from sizes), and where a map is
+sampled: 256 levels across a map are wider than its cells.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from inference_page import write_page
+from inference_page import CLASSES, write_page
 
 from swath.bench.manifest import manifest
 from swath.bench.paying import Work, best_engine
@@ -48,7 +48,6 @@ from swath.networks.registry import FAMILIES
 from swath.weights import load_weights, save_weights
 
 HERE = Path(__file__).parent
-CLASSES = 19
 SIZES = ((512, 1024), (1024, 2048))  # height, width
 OTHERS = ("transformers", "transformers pipeline", "smp Segformer", "smp Unet", "ultralytics")
 BESIDE = ("csfcn", "csfcn_tiny", "fpn_lite_mobilenetv2")  # ours that take turns with the others

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from swath.bench.macs import macs
 from swath.inference.runtimes.engines import ENGINES
-from swath.networks import model_info
+from swath.networks import create_model, model_info
 
 HERE = Path(__file__).parent
+CLASSES = 19
 ENGINE_NAMES = ("torch", "onnxruntime", "openvino")
 GOAL = 3.0  # times as fast as the usual way
 QUIET = 1.0  # load beyond the benchmark's own threads, above which figures are provisional
@@ -53,7 +55,7 @@ def head(kept: dict[str, Any], figures: list[dict[str, Any]]) -> list[str]:
         "# From file to mask",
         "",
         f"`python benchmarks/inference.py`, {about['date'][:10]}, {about['cpu']}, {about['cores']} cores; {versions}; "
-        f"random weights, 19 classes.{provisional if busiest > QUIET else ''}",
+        f"random weights, {CLASSES} classes.{provisional if busiest > QUIET else ''}",
         "",
         "A JPEG on the disk to a label PNG on the disk, one picture at a time, in milliseconds: p50 / p90 / p99 of "
         f"{least} to {most} calls of each way, all ways of a network taking turns, each in a process of its own, whose "
@@ -102,9 +104,17 @@ def missed(networks: list[dict[str, Any]]) -> list[str]:
             f"- {each['name']}, {gain(each, default):.2f}x: network and finish alone are {alone:.2f}x "
             f"({milliseconds(usual['network'] + usual['finish'])} to "
             f"{milliseconds(ours['network'] + ours['finish'])} ms); all beside the network takes "
-            f"{milliseconds(rest)} ms, {rest / sum(ours.values()):.0%} of ours."
+            f"{milliseconds(rest)} ms, {rest / sum(ours.values()):.0%} of ours. Its network does "
+            f"{operations(each) / ours['network'] / 1e6:.0f} GFLOP/s, the usual one "
+            f"{operations(each) / usual['network'] / 1e6:.0f}."
         )
     return lines
+
+
+def operations(figures: dict[str, Any]) -> int:
+    """Multiplications and additions of the network for one picture."""
+    width, height = figures["size"]
+    return 2 * macs(create_model(figures["name"], num_classes=CLASSES).drop_aux(), (height, width))
 
 
 def stages_table(networks: list[dict[str, Any]]) -> list[str]:

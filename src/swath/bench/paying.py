@@ -20,7 +20,7 @@ from swath.inference.runtimes.engines import CONVERTED
 from swath.networks import Network
 
 _ROUNDS = 7  # calls of each engine: enough for a median, and few beside the work they are done for
-_WORTH = 4  # times its cost, which is guessed high, the work must be: engines save a third of it and more
+_WORTH = 3  # times its cost, which is guessed high, the work must be: engines save about half of it
 _OPEN = 2.0  # seconds to start an engine, with its libraries
 _CONVERT = (5.0, 0.1)  # seconds to convert a network, and more for each of its layers; a slow machine's
 _LEAST = 50  # calls of the network that are never worth the question

@@ -155,7 +155,8 @@ def _moved(x: Tensor, offsets: Tensor) -> Tensor:
     """Each group of channels of `x`, moved by its own two of `offsets`. Groups are moved as pictures of a batch, which
     spares engines four splits and two joins."""
     groups, moves = (each.unflatten(1, (_GROUPS, -1)).flatten(0, 1) for each in (x, offsets))
-    return warp(groups, moves).unflatten(0, (-1, _GROUPS)).flatten(1, 2)
+    moved: Tensor = warp(groups, moves).unflatten(0, (-1, _GROUPS))
+    return moved.flatten(1, 2)
 
 
 _PAPER = "https://doi.org/10.1109/TIP.2023.3318967"

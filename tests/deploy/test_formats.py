@@ -21,6 +21,7 @@ from swath.deploy import FORMATS, export, tensorrt
 from swath.deploy.device import DEVICES
 from swath.deploy.graph import exportable, of_size
 from swath.deploy.verify import HALF, moved, truth_of
+from swath.networks.fusion import fuse
 
 SIZE = (32, 48)
 
@@ -102,6 +103,23 @@ def test_openvino_has_two_files_and_halves_its_weights(tmp_path: Path, precision
     size = (tmp_path / "a.bin").stat().st_size
     assert (size > weights) == (precision == "fp32") and size > weights / 2
     assert str(tmp_path).encode() not in (tmp_path / "a.xml").read_bytes()
+
+
+@pytest.mark.parametrize("finish", ["outside", "inside"])
+def test_halved_weights_of_openvino_leave_the_pixels_values_alone(tmp_path: Path, finish: str) -> None:
+    """Its answer to a black picture is that of the network with halved weights, whose pixels become values in float32:
+    with a halved offset all of them would be shifted alike."""
+    need_onnx()
+    openvino = pytest.importorskip("openvino")
+    export(small(), tmp_path / "h.xml", "openvino", finish=finish, precision="fp16")
+    model = openvino.Core().read_model(tmp_path / "h.xml")
+    kinds = [node.get_element_type() for node in model.get_ops() if node.get_type_name() == "Constant"]
+    assert openvino.Type.f16 in kinds
+    if finish == "outside":
+        black = torch.zeros(1, *SIZE, 3, dtype=torch.uint8)
+        halved = Segmenter(fuse(small()).half().float(), optimise=False).runtime.run(black)
+        found = Segmenter(tmp_path / "h.xml").runtime.run(black)
+        assert (found - halved).abs().max() < 1e-5 * halved.abs().max()
 
 
 def test_executorch_plans_for_one_size(tmp_path: Path) -> None:

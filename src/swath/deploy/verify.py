@@ -36,6 +36,7 @@ from torch.fx import GraphModule
 from swath.errors import SwathError
 from swath.inference import Segmenter
 from swath.networks import Network
+from swath.networks.fusion import fuse
 from swath.quantise import Quantised
 
 
@@ -119,7 +120,7 @@ def moved(network: Network, precision: str) -> Segmenter:
     if isinstance(network, Quantised):
         _move_sums_of_graph(network.graph)
     elif precision == "fp16":
-        network = network.half().float()
+        network = fuse(network).half().float()  # an export rounds what its norms were folded into
     else:
         for module in network.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):

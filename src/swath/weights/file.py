@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,9 @@ from swath.errors import SwathError
 from swath.files import atomic_path
 from swath.networks import Network, Preprocess, create_model
 from swath.weights.shipped import weights_file
+
+# Where a signal comes in between, safetensors asks torch in an old way, which warns: that is no matter of the user's.
+warnings.filterwarnings("ignore", message="TypedStorage is deprecated", module="safetensors")
 
 FORMAT = 1
 KEY = "swath"  # the one entry of the file's string-to-string metadata, holding JSON

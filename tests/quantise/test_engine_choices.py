@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tiny
 from swath.cards import load_card
 from swath.data import Source
 from swath.errors import SwathError
 from swath.inference import Segmenter, Views
+from swath.quantise.engines import timing
 from swath.quantise.engines.pictures import Calibration, Part, spread
 from swath.quantise.engines.processor import weight_range
 from swath.quantise.engines.search import search
@@ -114,3 +116,26 @@ def test_no_gain_is_promised_that_was_not_measured() -> None:
     faster = [*slower, Timing("openvino", "fp32", 12.0), Timing("openvino", "int8", 5.0)]
     said = verdict(faster)[0]
     assert said.startswith("fastest here: int8 in OpenVINO, 5.0 ms; 2.00 times as fast as fp32 in ONNX Runtime")
+
+
+def test_an_engine_that_refuses_a_file_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Opened:
+        def __init__(self, path: Path, engine: str):
+            if (path.name, engine) == ("int8.onnx", "onnxruntime"):
+                raise SwathError("int8.onnx: is not a readable ONNX file")
+            self.runtime = self
+
+        def run(self, pixels: torch.Tensor) -> None:
+            pass
+
+    monkeypatch.setattr(timing, "Segmenter", Opened)
+    monkeypatch.setattr(timing, "installed", lambda name: True)
+    found: list[Timing] = []
+    for _ in timing.timings({"fp32": Path("fp32.onnx"), "int8": Path("int8.onnx")}, torch.zeros(1), found):
+        pass
+    assert {(each.runtime, each.precision) for each in found} == {
+        ("onnxruntime", "fp32"),
+        ("openvino", "fp32"),
+        ("openvino", "int8"),
+    }
+    assert verdict(found)[1:] == ["ONNX Runtime cannot run this file with 8 bits: not measured"]

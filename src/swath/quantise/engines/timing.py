@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from swath.errors import SwathError
 from swath.inference import Segmenter
 from swath.quantise.engines.makers import installed
 
@@ -34,10 +36,13 @@ class Timing:
 
 
 def timings(files: dict[str, Path], pixels: Tensor, found: list[Timing]) -> Iterator[tuple[int, int]]:
-    """Time .onnx files (precision -> path) in every engine that is installed; `found` takes the figures. Yields rounds
-    done and rounds in all."""
-    runtimes = [name for name in RUNTIMES if installed(name)]
-    calls = {(name, kind): Segmenter(file, engine=name).runtime for kind, file in files.items() for name in runtimes}
+    """Time .onnx files (precision -> path) in every engine that is installed and can run them; `found` takes the
+    figures. Yields rounds done and rounds in all."""
+    calls = {}
+    for name in filter(installed, RUNTIMES):
+        for kind, file in files.items():
+            with contextlib.suppress(SwathError):  # what one engine's tool writes, another may refuse
+                calls[name, kind] = Segmenter(file, engine=name).runtime
     times: dict[tuple[str, str], list[float]] = {each: [] for each in calls}
     began = time.monotonic()
     with torch.inference_mode():
@@ -64,5 +69,10 @@ def verdict(found: list[Timing]) -> list[str]:
         told += f"{fastest.ms / quickest.ms:.2f} times as fast as {fastest}, {fastest.ms:.1f} ms"
     else:
         told += f"int8 gains no time on this CPU, at best {quickest.ms:.1f} ms ({quickest})"
-    missing = [title for name, title in RUNTIMES.items() if not installed(name)]
-    return [told, *(f"{title} is not installed: not measured" for title in missing)]
+    measured = {each.runtime for each in found if each.precision == "int8"}
+    missing = [
+        f"{title} {'cannot run this file with 8 bits' if installed(name) else 'is not installed'}: not measured"
+        for name, title in RUNTIMES.items()
+        if name not in measured
+    ]
+    return [told, *missing]

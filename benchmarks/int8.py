@@ -58,22 +58,22 @@ def train(name: str, folder: Path, epochs: int) -> Path:
     return weights
 
 
-def quantise(name: str, engine: str, weights: Path, folder: Path) -> None:
-    """The figures of one engine as NAME-ENGINE.layers.json; the file too, over the budget or not."""
+def quantise(name: str, engine: str, weights: Path, folder: Path) -> bool:
+    """The figures of one engine as NAME-ENGINE.layers.json; the file too, over the budget or not. Whether it is new."""
     out = folder / f"{name}-{engine}{ENGINES[engine].ending}"
     if report.paths(out)[1].is_file():
-        return
+        return False
     card = load_card("streets")
     settings = Settings(engine=engine, budget=BUDGET, pictures=48, subset=24)
     outcome = quantize(swath.load(weights), card.open("train"), card.open("val"), out, settings, force=True)
     report.write(outcome, out, {"weights": name})
-    (folder / f"{name}.timed.json").unlink(missing_ok=True)
+    return True
 
 
-def clock(name: str, engine: str, weights: Path, folder: Path) -> None:
+def clock(name: str, engine: str, weights: Path, folder: Path, again: bool) -> None:
     """Float and int8 in both engines, in one run, as NAME.timed.json."""
     out = folder / f"{name}.timed.json"
-    if out.is_file():
+    if out.is_file() and not again:
         return
     plain = folder / f"{name}.onnx"
     if not plain.is_file():
@@ -162,9 +162,9 @@ def main() -> None:
     for engine in engines:  # one engine for all networks, then the next: a part of the table is of use too
         for name in names:
             weights = train(name, arguments.folder, arguments.epochs)
-            quantise(name, engine, weights, arguments.folder)
+            new = quantise(name, engine, weights, arguments.folder)
             if engine == engines[0]:
-                clock(name, engine, weights, arguments.folder)
+                clock(name, engine, weights, arguments.folder, again=new)
             write(names, engines, arguments.folder, arguments.epochs)
             print(name, *lossy(name, [engine], arguments.folder), *speed(name, arguments.folder), sep="  |  ")
 

@@ -44,8 +44,8 @@ def from_onnx(source: Path, description: Description, path: Path, precision: Pre
 
 
 def _split_preprocessing(model: Any) -> None:
-    """Gain and offset of the pixels as sums of two halves each, which are all but exact. In one they would shift every
-    value of a picture the same way, which moves logits ten times as far as all rounded weights do."""
+    """Gain and offset of the pixels as sums of two parts each, which are all but exact in halves. In one they would
+    shift every value of a picture the same way, which moves logits ten times as far as all rounded weights do."""
     from openvino import opset14 as op
 
     for node in model.get_ordered_ops():

@@ -64,9 +64,10 @@ class Axis:
     @property
     def on_logits(self) -> bool:
         """Whether pixel i is logit i, so that nothing lies between; of a padded picture there may be more."""
-        most = min(self.pixels, len(self.start) - 2)
-        one_each = torch.equal(self.start[1 : most + 2], torch.arange(most + 1))
-        return one_each and most == self.pixels and not self.fraction[: self.pixels].any()
+        count = self.pixels
+        if count > len(self.start) - 2 or self.fraction[:count].any():
+            return False
+        return torch.equal(self.start[1 : count + 2], torch.arange(count + 1))
 
     def pixels_of(self, cells_K: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels of some cells and their fractions, both K x most. Smaller cells repeat their last pixel: what is

@@ -24,6 +24,11 @@ typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 
+/* Of each lane the first where `where` is all ones, the second where it is 0. */
+static inline Floats either(Ints where, Floats first, Floats second) {
+    return (Floats)((where & (Ints)first) | (~where & (Ints)second));
+}
+
 typedef struct {
     const float *logits; int64_t by_class, by_row, by_column;
     int64_t classes, h, w, width;
@@ -117,7 +122,7 @@ static void fill_mixed(const Job *job, int64_t row, int64_t column, int64_t pitc
             for (int i = 1; i < count; i++) {
                 Floats v = a[i] * (1 - fraction) + b[i] * fraction;
                 Ints better = v > most;
-                most = (Floats)((better & (Ints)v) | (~better & (Ints)most));
+                most = either(better, v, most);
                 best = (better & chosen[i]) | (~better & best);
             }
             Bytes bytes = __builtin_convertvector(best, Bytes);
@@ -132,7 +137,7 @@ static void fill_mixed(const Job *job, int64_t row, int64_t column, int64_t pitc
 /* e^x for x <= 0, to some units in the last place: 2 to the whole part by its bits, to the rest by Taylor's series. */
 static inline Floats exponential(Floats x) {
     Ints low = x < -87.0f;
-    x = (Floats)((low & (Ints)(x * 0 - 87.0f)) | (~low & (Ints)x));
+    x = either(low, x * 0 - 87.0f, x);
     Floats t = x * 1.44269504f, shifted = t + 12582912.0f, f = t - (shifted - 12582912.0f);
     Floats p = 1.0f + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f + f * (0.00961812911f +
                f * (0.00133335581f + f * 0.000154035304f)))));
@@ -163,10 +168,10 @@ static void fill_sure(const Job *job, int64_t row, int64_t column, int64_t pitch
                     continue;
                 }
                 Ints better = v > most;
-                Floats less = (Floats)((better & (Ints)most) | (~better & (Ints)v));
+                Floats less = either(better, most, v);
                 Ints closer = less > second;
-                second = (Floats)((closer & (Ints)less) | (~closer & (Ints)second));
-                most = (Floats)((better & (Ints)v) | (~better & (Ints)most));
+                second = either(closer, less, second);
+                most = either(better, v, most);
                 best = (better & c) | (~better & best);
             }
             total = exponential(values[0] - most);
@@ -199,16 +204,16 @@ static inline __attribute__((always_inline)) void fill_block(const Job *job, con
             Floats v, limit = (Floats){0} + LIMIT;
             memcpy(&v, (whole ? from : few) + i * LANES, sizeof v);
             Ints large = v > limit;
-            v = (Floats)((large & (Ints)limit) | (~large & (Ints)v));
+            v = either(large, limit, v);
             Ints better = v > most[i]; /* not a number compares false; of least values the first class stays */
             if (sure) {
                 Ints known = v > -limit;
-                v = held[c][i] = (Floats)((known & (Ints)v) | (~known & (Ints)-limit));
-                Floats less = (Floats)((better & (Ints)most[i]) | (~better & (Ints)v));
+                v = held[c][i] = either(known, v, -limit);
+                Floats less = either(better, most[i], v);
                 Ints closer = less > second[i];
-                second[i] = (Floats)((closer & (Ints)less) | (~closer & (Ints)second[i]));
+                second[i] = either(closer, less, second[i]);
             }
-            most[i] = (Floats)((better & (Ints)v) | (~better & (Ints)most[i]));
+            most[i] = either(better, v, most[i]);
             best[i] = (better & (int32_t)c) | (~better & best[i]);
         }
     }

@@ -20,9 +20,9 @@ from swath.inference.runtimes.engines import CONVERTED
 from swath.networks import Network
 
 _ROUNDS = 7  # calls of each engine: enough for a median, and few beside the work they are done for
-_WORTH = 3  # times its cost, which is guessed high, the work must be: engines save about half of it
+_WORTH = 3  # times its guessed cost the work must be: engines save about half of it, and a guess may be low
 _OPEN = 2.0  # seconds to start an engine, with its libraries
-_CONVERT = (5.0, 0.1)  # seconds to convert a network, and more for each of its layers; a slow machine's
+_CONVERT = (3.0, 0.05)  # seconds to convert a network, and more for each of its layers: 12 for 190, seen are 5 to 10
 _LEAST = 50  # calls of the network that are never worth the question
 
 
@@ -103,7 +103,7 @@ def _measured_if_worth(subject: Network | Path, device: str, size: tuple[int, in
 
 
 def _cost(subject: Network | Path, names: list[str], device: str, seconds: float) -> float:
-    """Seconds that measuring takes, guessed on the high side."""
+    """Seconds that measuring takes, guessed. A slower machine takes longer, for the measured work as well."""
     trying = len(names) * (_OPEN + (_ROUNDS + 2) * seconds)
     if isinstance(subject, Path):
         return trying

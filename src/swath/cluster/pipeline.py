@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from swath.cluster.machine import Crew, Node, Trial, try_out
 from swath.cluster.places import open_place
 from swath.cluster.worker import Job, Worker
 from swath.errors import SwathError
+from swath.quiet import silence
 
 _OBJECTS = 200_000_000  # bytes that a cluster of this machine alone sets aside: parts and markers are small
 _BLOCKS = 10_000  # of input; with more, Ray Data's own bookkeeping begins to cost
@@ -58,14 +58,14 @@ def connected(address: str | None) -> Iterator[Any]:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         try:
-            with _silence():
+            with silence():  # its log begins before any setting is heard
                 ray.init(address or "auto", **quiet)
         except ConnectionError as error:
             if address:
                 raise SwathError(
                     f"{address}: no Ray cluster answers there ({_line(error)}); `ray start` begins one"
                 ) from error
-            with _silence():
+            with silence():
                 ray.init("local", include_dashboard=False, object_store_memory=_OBJECTS, **quiet)
         yield ray
     finally:
@@ -142,20 +142,6 @@ class Actor:
             # A device that failed fails again in this process: Ray begins another, with the same part.
             ledger.write_trouble(self.worker.place, traceback.format_exc(limit=-3))
             os._exit(_BROKEN)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Ray's own log begins on the file behind stderr, before any setting is heard."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 def _try_out(job: Job, names: list[str], batch: int | None) -> Trial:

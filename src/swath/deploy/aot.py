@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from swath.deploy.graph import Precision, of_precision
 from swath.deploy.pt2 import program_of
 from swath.errors import SwathError
 from swath.inference.description import KEY, Description
+from swath.quiet import quiet
 
 
 def write(
@@ -24,22 +23,15 @@ def write(
     _need_compiler()
     from torch.export.pt2_archive._package import package_pt2
 
-    quiet = logging.getLogger("torch._inductor")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = program_of(of_precision(module, precision), description, example)
-            made: Any = torch._inductor.aot_compile(  # its guards would forbid small pictures (pt2.py)
-                program.module(check_guards=False), (example,), options={"aot_inductor.package": True}
-            )
-            buffer = io.BytesIO()  # given a path, it would insist on another ending
-            # The sources stay here: nothing loads them, and they hold this machine's paths.
-            needed = [name for name in made if not str(name).endswith(".cpp")]
-            package_pt2(buffer, aoti_files={"model": needed}, extra_files={KEY: description.as_json()})
-    finally:
-        quiet.setLevel(level)
+    with quiet("torch._inductor"), torch.no_grad():
+        program = program_of(of_precision(module, precision), description, example)
+        made: Any = torch._inductor.aot_compile(  # its guards would forbid small pictures (pt2.py)
+            program.module(check_guards=False), (example,), options={"aot_inductor.package": True}
+        )
+        buffer = io.BytesIO()  # given a path, it would insist on another ending
+        # The sources stay here: nothing loads them, and they hold this machine's paths.
+        needed = [name for name in made if not str(name).endswith(".cpp")]
+        package_pt2(buffer, aoti_files={"model": needed}, extra_files={KEY: description.as_json()})
     path.write_bytes(buffer.getvalue())
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ from torch import Tensor, nn
 from swath.deploy.graph import Precision, free_sides, of_precision
 from swath.errors import SwathError
 from swath.inference.description import KEY, Description
+from swath.quiet import quiet
 
 
 def write(
@@ -40,7 +37,7 @@ def convert(module: nn.Module, description: Description, example: Tensor) -> Any
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise SwathError(f"--to onnx needs the package '{error.name}'; pip install 'swath[onnx]'") from error
-    with _quiet():
+    with quiet("torch.onnx", "torch.export", "onnxscript", "onnx_ir", prints=True):
         program = torch.onnx.export(
             module,
             (example,),
@@ -53,19 +50,3 @@ def convert(module: nn.Module, description: Description, example: Tensor) -> Any
         )
     assert program is not None  # with dynamo=True the exporter always gives one
     return program
-
-
-@contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]
-    """The exporter reports on itself by print, log and warning; none of it is of use to a person here."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)

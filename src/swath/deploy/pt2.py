@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 
 import torch
@@ -14,14 +13,14 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from swath.deploy.graph import Precision, free_sides, of_precision
 from swath.inference.description import KEY, Description
+from swath.quiet import quiet
 
 
 def write(
     module: nn.Module, description: Description, example: Tensor, path: Path, precision: Precision = "fp32"
 ) -> None:
     """A program with a free batch and, unless it is for one size, a free height and width."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with quiet(), torch.no_grad():
         program = program_of(of_precision(module, precision), description, example)
         buffer = io.BytesIO()  # given a path, it would name the archive after the temporary file
         torch.export.save(program, buffer, extra_files={KEY: description.as_json()})

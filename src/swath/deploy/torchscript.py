@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from swath.deploy.graph import Precision, of_precision
 from swath.inference.description import KEY, Description
+from swath.quiet import quiet
 
 
 def write(
@@ -18,8 +18,7 @@ def write(
 ) -> None:
     """A traced program. Sizes stay free because the networks take them from tensors; the check tries others."""
     module = of_precision(module, precision)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with quiet(), torch.no_grad():
         traced = torch.jit.trace(module, (example,), check_trace=False)  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()  # given a path, it would name the archive after the temporary file
         torch.jit.save(traced, buffer, _extra_files={KEY: description.as_json()})  # type: ignore[no-untyped-call]

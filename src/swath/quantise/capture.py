@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from swath.networks import Network
+from swath.quiet import quiet
 
 ATEN = torch.ops.aten
 DROPOUTS = (ATEN.dropout.default, ATEN.feature_dropout.default)  # third argument: whether they drop anything
@@ -34,8 +34,7 @@ def capture(network: Network) -> GraphModule:
     body = copy.deepcopy(network).drop_aux().eval()
     pictures = example(body)
     free = torch.export.Dim.DYNAMIC
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with quiet(), torch.no_grad():
         program = torch.export.export(
             _Logits(body), pictures, dynamic_shapes={"inputs": tuple({0: free, 2: free, 3: free} for _ in pictures)}
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from swath.quantise.library import torchao
 from swath.quantise.norms import learn_statistics, tame
 from swath.quantise.prepare import RANGE, WEIGHT, prepare
 from swath.quantise.schemes import scheme_of
+from swath.quiet import quiet
 
 
 class Quantised(Network):
@@ -92,8 +92,7 @@ class Quantised(Network):
     def converted(self) -> Quantised:
         """A copy whose graph has int8 weights between `quantize` and `dequantize`, for exporters."""
         other = copy.deepcopy(self.deployed())
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with quiet(), torch.no_grad():
             other.graph(*example(other))  # quantisers of weights see those of now
             other.graph = torchao().quantize_pt2e.convert_pt2e(other.graph)
         return other

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections import Counter
 
 import torch
@@ -12,6 +11,7 @@ from torch.fx import GraphModule
 from swath.quantise.library import torchao
 from swath.quantise.norms import fold, unfold
 from swath.quantise.schemes import Scheme
+from swath.quiet import quiet
 
 RANGE = "range_"  # and a number: a quantiser of activations
 WEIGHT = "weight_"
@@ -24,8 +24,7 @@ def prepare(captured: GraphModule, scheme: Scheme, learning: bool) -> GraphModul
     from swath.quantise.quantizer import Annotator
 
     module = (unfold if learning else fold)(copy.deepcopy(captured))
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with quiet(), torch.no_grad():
         prepared: GraphModule = pt2e.quantize_pt2e.prepare_pt2e(module, Annotator(scheme))
     _rename(prepared)
     return prepared

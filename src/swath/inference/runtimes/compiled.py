@@ -4,13 +4,13 @@ by torch. The second size of pictures makes it compile once more, for all sizes.
 from __future__ import annotations
 
 import threading
-import warnings
 
 import torch
 from torch import Tensor, nn
 
 from swath.errors import SwathError
 from swath.inference.runtimes.torch import TorchRuntime, first_line
+from swath.quiet import quiet
 
 
 def compiled(eager: TorchRuntime) -> TorchRuntime:
@@ -20,8 +20,7 @@ def compiled(eager: TorchRuntime) -> TorchRuntime:
     turn = threading.Lock()  # the compiler is not made for several threads; the kernels use all processors anyway
 
     def run(pixels: Tensor) -> Tensor:
-        with turn, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the compiler's own business
+        with turn, quiet():  # the compiler warns about its own business
             try:
                 answer: Tensor = module(pixels)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:

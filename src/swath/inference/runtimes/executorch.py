@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swath.errors import SwathError
 from swath.inference.runtimes.described import beside, in_batches
+from swath.quiet import silence
 
 
 class ExecuTorch:
@@ -24,8 +25,9 @@ class ExecuTorch:
         self.device = "cpu"
         self.engine = f"ExecuTorch {importlib.metadata.version('executorch')}"
         try:
-            self._program = Runtime.get().load_program(str(path))
-            self._forward = self._program.load_method("forward")
+            with silence():  # it tells of files that only boards with ARM have
+                self._program = Runtime.get().load_program(str(path))
+                self._forward = self._program.load_method("forward")
             sizes = self._forward.metadata.input_tensor_meta(0).sizes()
         except Exception as error:  # it raises RuntimeError for most, and what its loader happens to meet
             raise SwathError(

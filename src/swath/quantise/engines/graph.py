@@ -144,8 +144,8 @@ class Quantised:
 
 def exact(model: Model) -> list[str]:
     """The nodes that no engine's tool may put into 8 bits: those that make values of pixels, before any layer with
-    weights; those that only depend on sizes; and those of no other use than to say where a map is sampled, since 256
-    levels across a map are wider than a cell of most."""
+    weights; those that only depend on sizes; those of no other use than to say where a map is sampled, since 256 levels
+    across a map are wider than a cell of most; and those that write or read infinities, which no levels reach."""
     behind: set[str] = set()
     found = []
     for node in model.graph.node:
@@ -153,7 +153,16 @@ def exact(model: Model) -> list[str]:
             behind |= set(node.output)
         elif node.name:
             found.append(node.name)
-    return found + [name for name in _places(model) if name not in found]
+    return list(dict.fromkeys([*found, *_places(model), *_endless(model)]))
+
+
+def _endless(model: Model) -> list[str]:
+    """What an infinite constant goes into, and what reads that: a softmax behind a mask."""
+    from onnx.numpy_helper import to_array
+
+    endless = {each.name for each in model.graph.initializer if np.isinf(to_array(each)).any()}
+    endless |= {name for node in model.graph.node if endless.intersection(node.input) for name in node.output}
+    return [node.name for node in model.graph.node if node.name and endless.intersection(node.input)]
 
 
 def _places(model: Model) -> list[str]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from swath.errors import SwathError, unknown
 from swath.networks import Network
 from swath.quantise.engines.graph import Model, exact
 from swath.quantise.engines.pictures import Calibration
+from swath.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def quantised(
 ) -> Model:
     """The graph with all layers in 8 bits. `plain` is the network's float graph; `folder` takes what comes between."""
     make = {"onnxruntime": _by_onnxruntime, "openvino": _by_nncf, "torchao": _by_torchao}[engine.name]
-    with _quiet():
+    with quiet("", prints=True), np.errstate():  # one of them changes numpy's settings
         return make(network, plain, pictures, reduced, folder)
 
 
@@ -126,18 +124,3 @@ def _by_torchao(network: Network, _: Path, pictures: Calibration, reduced: bool,
     out = folder / "torchao.onnx"
     export(calibrate(network, pictures, reduce_range=reduced), out, "onnx")
     return onnx.load(str(out))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Their bars and advice would stand between ours."""
-    root = logging.getLogger()
-    level, before = root.level, np.geterr()
-    root.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.setLevel(level)
-        np.seterr(**before)

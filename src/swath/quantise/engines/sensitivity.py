@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 _SAMPLE = 1 << 16  # values of a layer's answer to one picture that are compared
 _TOGETHER = 16  # layers whose answers are in memory at once
 CLEAN = 200.0  # dB, of a layer that changes nothing
+RUINED = -200.0  # of one that leaves no number
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,13 @@ class _Ratio:
 
     def add(self, clean: Array, noisy: Array) -> None:
         self.signal += float(np.square(clean, dtype=np.float64).sum())
-        self.noise += float(np.square(np.subtract(noisy, clean, dtype=np.float64)).sum())
+        with np.errstate(invalid="ignore"):  # what is no number shows in the ratio
+            self.noise += float(np.square(np.subtract(noisy, clean, dtype=np.float64)).sum())
 
     def decibels(self) -> float:
-        if not self.noise > 0:
+        if not np.isfinite(self.noise):
+            return RUINED
+        if not self.noise:
             return CLEAN
         return min(CLEAN, 10 * float(np.log10(max(self.signal, 1e-30) / self.noise)))
 

@@ -52,26 +52,26 @@ def _counts(rows: list[dict[str, Any]]) -> Table:
 
 
 def _times(results: list[Result], rows: list[dict[str, Any]]) -> Table:
-    """A section a stage; within it all that took turns, each with its ratio to the first."""
+    """A section a stage, under its name; within it all that took turns, each with its ratio to the first."""
     several = len(results) > 1
-    names = list(dict.fromkeys(result.name for result in results))
-    columns = ["stage", *(["network"] if len(names) > 1 else []), "engine", *_TIMES, "memory"]
-    columns += ["start", "speed"] if several else []
+    named = len({result.name for result in results}) > 1
+    columns = [*_TIMES, "memory", *(["start", "speed"] if several else [])]
     table = Table(box=box.SIMPLE_HEAD, title="milliseconds a call", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("what runs", overflow="fold", min_width=max(map(len, NAMES.values())))
     for column in columns:
-        left = column in ("stage", "network", "engine")
-        table.add_column(column, justify="left" if left else "right", no_wrap=not left or column == "stage")
+        table.add_column(column, justify="right", no_wrap=True)
     for stage in NAMES:
         some = [(result, row) for result, row in _pairs(results, rows) if row["stage"] == stage]
         if not some:
             continue
         best = min(row["p50"] for _, row in some)
-        for place, (result, row) in enumerate(some):
+        table.add_row(NAMES[stage], style="bold")
+        for result, row in some:
             cells = dict(zip(formats.COLUMNS, formats.readable(row)))
-            cells |= {"stage": NAMES[stage] if place == 0 else "", "engine": short(result.engine)}
             cells |= {"start": f"{result.start:.1f} s", "speed": cells["times the first"]}
+            what = f"{result.name}, {short(result.engine)}" if named else short(result.engine)
             fastest = several and row["p50"] == best
-            table.add_row(*(cells[column] for column in columns), style="bold green" if fastest else "")
+            table.add_row(what, *(cells[column] for column in columns), style="green" if fastest else "")
         table.add_section()
     return table
 

@@ -11,9 +11,8 @@ from swath.deploy.graph import Precision, of_precision
 from swath.deploy.sidefile import write_beside
 from swath.errors import SwathError
 from swath.inference.description import Description
+from swath.inference.runtimes.executorch import LOGGERS
 from swath.quiet import quiet
-
-_LOGGERS = ("", "executorch", "torchao", "torch.export", "torch.utils._pytree")
 
 
 def write(
@@ -23,7 +22,7 @@ def write(
     planned for the largest."""
     if description.shape is None:
         raise SwathError("--to executorch plans memory for one size; say which, such as --size 1024x512")
-    with quiet(*_LOGGERS), torch.no_grad():
+    with quiet(*LOGGERS), torch.no_grad():
         try:
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import to_edge_transform_and_lower

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from swath.errors import SwathError
 from swath.inference.runtimes.described import beside, in_batches
-from swath.quiet import silence
+from swath.quiet import quiet, silence
+
+LOGGERS = ("", "executorch", "torchao", "torch.export", "torch.utils._pytree")  # they report on themselves
 
 
 class ExecuTorch:
@@ -19,7 +21,8 @@ class ExecuTorch:
     def __init__(self, path: Path):
         import importlib.metadata
 
-        from executorch.runtime import Runtime
+        with quiet(*LOGGERS):
+            from executorch.runtime import Runtime
 
         self.description = beside(path)
         self.device = "cpu"

@@ -49,7 +49,7 @@ REPRESENTATIVE = {
     ("unet_lite_mobilenetv2_fd", "one"): "int8",
     ("fpn_lite_mobilenetv2_fd", "one"): "fp16",
     ("deeplabv3plus_lite_mobilenetv2_fd", "any"): "fp16",
-    ("mobilenetv2vortex", "one"): "int8",
+    ("mobilenetv2aspp", "one"): "fp32",
     ("rf_mobilenetv2context", "one"): "fp16",
     ("rf_shufflenetplus", "one"): "fp32",
     ("rf_lw_mobilenetv2", "one"): "int8",

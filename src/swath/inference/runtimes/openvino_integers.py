@@ -9,8 +9,7 @@ levels behind it.
 becomes a part of these, and then the first channel's number is used for all. A convolution takes its bias in before
 that happens, unless somebody else reads the convolution; and whoever asks a map for its batch, as torch's exporter does
 of each that it resizes, is made to ask the first convolution that has one. So a minimum that changes nothing stands
-between sums and levels, and the batch is asked of the picture alone. The minimum has one number a channel: with one
-for all, OpenVINO takes it to the other side of an expansion of the map, and of one picture every value is the largest.
+between sums and levels, and the batch is asked of the picture alone.
 """
 
 from __future__ import annotations
@@ -137,8 +136,7 @@ def _keep_apart(levels: Node) -> None:
     read = [each for each, value in zip(source.input_values(), values) if value is None]
     if read and read[0].get_node().get_type_name() in _CONVOLUTIONS and len(read[0].get_target_inputs()) == 1:
         return  # which takes it in
-    shifts = next(value for value in values if value is not None)
-    same = op.minimum(levels.input_value(0), op.constant(np.full(shifts.shape, _LARGEST, np.float32)))
+    same = op.minimum(levels.input_value(0), op.constant(np.float32(_LARGEST)))
     levels.input(0).replace_source_output(same.output(0))
 
 

@@ -71,11 +71,11 @@ class Drawn:
         values = np.linspace(low, high, CHANNELS).astype(np.float32).reshape(1, -1, 1, 1)
         return self.add(op, self.constant(f"{op}{len(self.nodes)}.values", values), first=first)
 
-    def model(self) -> Any:
+    def model(self, *sides: int) -> Any:
         graph = helper.make_graph(
             self.nodes,
             "drawn",
-            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 4])],
+            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", *(sides or "hw"), 4])],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (self.last, *self.outputs)],
             self.constants,
         )
@@ -116,12 +116,22 @@ def shift_of_what_others_read() -> Drawn:
     return drawn.by_channel("Add", -1, 1, first=before).add("Relu").levels().convolution()
 
 
+def positive_part_of_what_is_joined() -> Drawn:
+    """ShuffleNet's unit that halves a map."""
+    drawn = Drawn().levels(128).convolution(inputs=4).add("Relu").levels()
+    before = drawn.last
+    pooled = drawn.add("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4).levels(28).last
+    drawn.add("Identity", first=before).convolution(stride=2).levels(119)
+    return drawn.add("Concat", pooled, axis=1).levels(21).add("Relu").levels()
+
+
 CASES = {
     "padded average of what may be negative": lambda: padded_average(100),
     "padded average of what may not": lambda: padded_average(0),
     "resize": resized_in_its_own_batch,
     "shuffle": shaped_to_the_batch,
     "shift": shift_of_what_others_read,
+    "join": positive_part_of_what_is_joined,
 }
 
 
@@ -138,9 +148,10 @@ def by_openvino(model: Any) -> Any:
     return openvino.Core().compile_model(model, "CPU", settings)([IMAGE])[0]
 
 
+@pytest.mark.parametrize("free", ["all", "batch"])
 @pytest.mark.parametrize("case", CASES)
-def test_it_computes_what_is_meant(case: str, tmp_path: Path) -> None:
-    model = CASES[case]().model()
+def test_it_computes_what_is_meant(case: str, free: str, tmp_path: Path) -> None:
+    model = CASES[case]().model(*IMAGE.shape[1:3] if free == "batch" else ())
     wanted = right(model)
     read = sound(openvino.Core().read_model(model.SerializeToString()))
     given = by_openvino(read)

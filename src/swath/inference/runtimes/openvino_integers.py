@@ -1,5 +1,5 @@
 """Graphs with 8 bits for OpenVINO, which computes some of them wrongly (seen in 2026.4, on processors). What is written
-here differently means the same; it goes around two mistakes.
+here differently means the same; it goes around three mistakes.
 
 **Padded averages.** An average pool that counts its padding takes it for the integer 0, not for the value 0: wrong
 along the border where 0 is stored as another number. It is right where the padding is an operator of its own, with
@@ -8,8 +8,12 @@ levels behind it.
 **Shifts by channel.** Where sides are free, a sum of a map and one number a channel that levels (`FakeQuantize`) read
 becomes a part of these, and then the first channel's number is used for all. A convolution takes its bias in before
 that happens, unless somebody else reads the convolution; and whoever asks a map for its batch, as torch's exporter does
-of each that it resizes, is made to ask the first convolution that has one. So a minimum that changes nothing stands
-between sums and levels, and the batch is asked of the picture alone.
+of each that it resizes, is made to ask the first convolution that has one. So the numbers of such a sum go through a
+minimum that changes nothing and depends on the batch: what is known only at run time becomes part of nothing. And the
+batch is asked of the picture alone.
+
+**Levels behind levels of joined maps**, with at most a ReLU between, crash the compilation where 0 is stored as another
+number. The same minimum stands between them.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ Node = Any  # openvino.Node
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
 _BY_CHANNEL = ("Add", "Subtract", "Multiply", "Divide")
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGE = np.float32(3e38)
 
 
 def sound(model: Model) -> Model:
@@ -40,7 +44,8 @@ def sound(model: Model) -> Model:
         elif kind == "Slice":
             _ask(picture, node)
         elif kind == "FakeQuantize":
-            _keep_apart(node)
+            _keep_apart(picture, node)
+            _keep_from_joined(picture, node)
     model.validate_nodes_and_infer_types()
     return model
 
@@ -122,9 +127,7 @@ def _number_of(node: Node, place: int) -> int | None:
     return int(value.reshape(())) if value is not None and value.size == 1 else None
 
 
-def _keep_apart(levels: Node) -> None:
-    from openvino import opset14 as op
-
+def _keep_apart(picture: Any, levels: Node) -> None:
     source = levels.input_value(0).get_node()
     if source.get_type_name() == "Relu":
         source = source.input_value(0).get_node()
@@ -136,8 +139,30 @@ def _keep_apart(levels: Node) -> None:
     read = [each for each, value in zip(source.input_values(), values) if value is None]
     if read and read[0].get_node().get_type_name() in _CONVOLUTIONS and len(read[0].get_target_inputs()) == 1:
         return  # which takes it in
-    same = op.minimum(levels.input_value(0), op.constant(np.float32(_LARGEST)))
-    levels.input(0).replace_source_output(same.output(0))
+    for place, value in enumerate(values):
+        if value is not None:
+            source.input(place).replace_source_output(_unchanged(picture, source.input_value(place)))
+
+
+def _keep_from_joined(picture: Any, levels: Node) -> None:
+    source = levels.input_value(0).get_node()
+    if source.get_type_name() == "Relu":
+        source = source.input_value(0).get_node()
+    ends = _ends(source)
+    if ends is None or ends[0] == 0:
+        return
+    while source.get_type_name() in ("Multiply", "Subtract", "Convert"):
+        source = source.input_value(0).get_node()
+    if source.get_type_name() == "FakeQuantize" and source.input_value(0).get_node().get_type_name() == "Concat":
+        levels.input(0).replace_source_output(_unchanged(picture, levels.input_value(0)))
+
+
+def _unchanged(picture: Any, values: Any) -> Any:
+    """The same values, which now depend on the batch."""
+    from openvino import opset14 as op
+
+    batch = op.gather(op.shape_of(picture), np.int64(0), np.int64(0))
+    return op.minimum(values, op.add(op.convert(batch, "f32"), op.constant(_LARGE))).output(0)
 
 
 def _replace(old: Node, new: Node) -> None:

@@ -54,8 +54,7 @@ def masked() -> Network:
 @pytest.fixture(scope="module")
 def plain(masked: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    module, description, example = exportable(masked, "outside")
-    onnx_files.write(module, description, example, path)
+    onnx_files.write(*exportable(masked, "outside"), path)
     return path
 
 

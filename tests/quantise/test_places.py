@@ -54,8 +54,7 @@ def moving() -> Network:
 @pytest.fixture(scope="module")
 def plain(moving: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    module, description, example = exportable(moving, "outside")
-    onnx_files.write(module, description, example, path)
+    onnx_files.write(*exportable(moving, "outside"), path)
     return path
 
 

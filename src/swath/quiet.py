@@ -21,13 +21,18 @@ def quiet(*loggers: str, prints: bool = False) -> Iterator[None]:
     for logger, _ in before:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere:
+        with warnings.catch_warnings(), _nowhere() if prints else contextlib.nullcontext():
             warnings.simplefilter("ignore")
-            with contextlib.redirect_stdout(nowhere if prints else sys.stdout):
-                yield
+            yield
     finally:
         for logger, level in before:
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _nowhere() -> Iterator[None]:
+    with Path(os.devnull).open("w") as file, contextlib.redirect_stdout(file):
+        yield
 
 
 @contextlib.contextmanager

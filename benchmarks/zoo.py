@@ -12,8 +12,10 @@ on with. All ways of one network take turns. They begin with uint8 pixels in hos
              picture's size, as other libraries give them), `argmax(1)`
   network    swath's engine from pixels to logits at the network's own stride
   mask       the same and swath's finish
+  int8       (CPU, the networks of INT8) as mask, of the network in 8 bits
 
-Weights are random, so the label maps are ragged, which makes the finish slower than a trained network's.
+Weights are random, so the label maps are ragged, which makes the finish slower than a trained network's. How much int8
+costs in accuracy is for benchmarks/int8.py, with trained ones.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import fnmatch
 import gc
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +48,25 @@ HERE = Path(__file__).parent
 CLASSES = 19
 ON_CPU = (512, 1024)  # height, width: one size for all; their authors' sizes would take hours
 ENGINES = {"cpu": ("torch", "onnxruntime", "openvino"), "cuda": ("graphs",)}
+INT8 = (  # those that run on small devices, and one at least of each way to build a network
+    "contextnet14",
+    "fastscnn",
+    "bisenetv2",
+    "ddrnet23_slim",
+    "pidnet_s",
+    "stdc1_seg",
+    "pp_liteseg_t",
+    "regseg",
+    "csfcn_tiny",
+    "sfanet",
+    "swiftnet_resnet18",
+    "erfnet",
+    "rf_lw_mobilenetv2",
+    "deeplabv3plus_lite_mobilenetv2",
+    "unet_lite_mobilenetv2",
+    "fpn_lite_mobilenetv2",
+)
+IN_8_BITS = ("onnxruntime", "openvino")
 
 
 def usual(network: Network, device: str) -> Callable[[Tensor], Tensor]:
@@ -58,6 +80,17 @@ def usual(network: Network, device: str) -> Callable[[Tensor], Tensor]:
         return logits.argmax(1).to(torch.uint8).cpu()
 
     return call
+
+
+def in_8_bits(network: Network, pixels: Tensor) -> dict[str, Segmenter]:
+    """The network as 8-bit integers, its ranges from one picture, in each engine that runs them."""
+    from swath.deploy import export
+    from swath.quantise import calibrate
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{network.name}.onnx"
+        export(calibrate(network, [pixels], bias_correction=False), file, "onnx")
+        return {engine: Segmenter(file, engine=engine) for engine in IN_8_BITS}
 
 
 def fitting(network: Network, size: tuple[int, int]) -> tuple[int, int]:
@@ -96,6 +129,9 @@ def measure(name: str, device: str, rounds: int) -> dict[str, Any]:
         ways[f"{engine} network"] = lambda run=segmenter.runtime.run, ready=ready: run(ready)
         ways[f"{engine} mask"] = lambda segmenter=segmenter: segmenter.labels(pixels).cpu()
         differ[engine] = float((segmenter.labels(pixels).cpu() != expected).float().mean())
+    if device == "cpu" and name in INT8:
+        for engine, segmenter in in_8_bits(plain, pixels).items():
+            ways[f"{engine} int8"] = lambda segmenter=segmenter: segmenter.labels(pixels)
     began = time.perf_counter()
     ways["usual"]()
     once = time.perf_counter() - began
@@ -148,7 +184,10 @@ def main() -> None:
             kept["networks"][name] = measure(name, arguments.device, arguments.rounds)
         except torch.OutOfMemoryError:
             kept["networks"][name] = {"failed": "out of memory"}
-        kept["manifest"] = {**manifest(arguments.device), "threads": arguments.threads}
+        about = manifest(arguments.device)
+        for key in ("protocol", "stages", "memory"):  # of `swath benchmark`; this one's protocol is above
+            about.pop(key, None)
+        kept["manifest"] = {**about, "threads": arguments.threads}
         file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
         print(f"{number}/{len(names)} {name}: {summary(kept['networks'][name])}", flush=True)
         gc.collect()
@@ -166,7 +205,9 @@ def summary(found: dict[str, Any]) -> str:
     best = min(masks, key=masks.__getitem__)
     spread = statistics.mean(each["p90"] / each["p50"] for each in found["ms"].values())
     gain = ms["usual"] / masks[best]
-    return f"usual {ms['usual']:.1f} ms, {best} {masks[best]:.1f} ms, {gain:.1f}x (p90/p50 {spread:.2f})"
+    integers = [value for way, value in ms.items() if way.endswith("int8")]
+    told = f", int8 {min(integers):.1f} ms" if integers else ""
+    return f"usual {ms['usual']:.1f} ms, {best} {masks[best]:.1f} ms{told}, {gain:.1f}x (p90/p50 {spread:.2f})"
 
 
 if __name__ == "__main__":

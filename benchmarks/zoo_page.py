@@ -32,6 +32,7 @@ class Row:
     mask: float
     spread: float  # p99 / p50 of the mask
     differ: float
+    int8: float | None  # the mask, of the network in 8 bits, by the faster engine; none: not in the selection
 
     @property
     def gain(self) -> float:
@@ -44,9 +45,10 @@ def write_page() -> None:
         "# How fast the networks are",
         "",
         "Every registered network by one protocol. `python benchmarks/zoo.py` measures and writes this page; its head",
-        "says what is timed. *usual*: eager float32 network with `model(x).argmax(1)`; *network* swath from pixels to",
-        "logits, *mask* the same with the label map; *gain* is usual / mask. Medians of calls that take turns. Weights",
-        "are random, so label maps are more ragged than a trained network's, which slows *mask* and not *usual*.",
+        "says what is timed. *usual*: eager float32 network with `model(x).argmax(1)`; *network*: swath from pixels to",
+        "logits; *mask*: the same with the label map; *gain*: usual / mask; *int8*: as *mask*, for a selection of",
+        "networks in 8 bits (benchmarks/int8.md says what that costs in mIoU). Medians of calls that take turns.",
+        "Weights are random, so label maps are more ragged than of a trained network: *mask* pays for it, *usual* not.",
         "mIoU is what the authors publish, not ours.",
         "",
     ]
@@ -74,6 +76,7 @@ def section(device: str, kept: dict[str, Any]) -> list[str]:
             file = DOCS / "images" / f"pareto-{device}-{title.lower()}.svg"
             file.write_text(pareto(points, f"mIoU on {title} by its authors, %", device))
             lines += [f"![{title}: the authors' mIoU over the time to the label map](images/{file.name})", ""]
+    any_int8 = any(row.int8 for row in rows)
     one_size = len({row.size for row in rows}) <= 3
     if one_size:
         height, width = max((row.size for row in rows), key=lambda size: sum(row.size == size for row in rows))
@@ -81,17 +84,23 @@ def section(device: str, kept: dict[str, Any]) -> list[str]:
     lines += [
         "| network | M parameters | GMACs |"
         + ("" if one_size else " size |")
-        + " usual, ms | network, ms | mask, ms | p99/p50 "
-        "| engine | gain | authors' mIoU |",
-        "|---|---:|---:|" + ("" if one_size else "---|") + "---:|---:|---:|---:|---|---:|---|",
+        + " usual, ms | network, ms | mask, ms | p99/p50 | engine | gain |"
+        + (" int8, ms |" if any_int8 else "")
+        + " authors' mIoU |",
+        "|---|---:|---:|"
+        + ("" if one_size else "---|")
+        + "---:|---:|---:|---:|---|---:|"
+        + ("---:|" if any_int8 else "")
+        + "---|",
     ]
     for row in rows:
         claims = model_info(row.name).claims.miou
         best = "<br>".join(f"{value:g} {on}" for on, value in claims.items())
         size = "" if one_size else f" {row.size[1]}x{row.size[0]} |"
+        int8 = (f" {row.int8:.1f} |" if row.int8 else " |") if any_int8 else ""
         lines.append(
             f"| `{row.name}` | {row.parameters / 1e6:.2f} | {row.macs / 1e9:.2f} |{size} {row.usual:.1f} "
-            f"| {row.network:.1f} | {row.mask:.1f} | {row.spread:.2f} | {row.engine} | {row.gain:.1f}x | {best} |"
+            f"| {row.network:.1f} | {row.mask:.1f} | {row.spread:.2f} | {row.engine} | {row.gain:.1f}x |{int8} {best} |"
         )
     failed = {name: found["failed"] for name, found in kept["networks"].items() if "failed" in found}
     if failed:
@@ -107,6 +116,7 @@ def read(networks: dict[str, Any]) -> Iterable[Row]:
         engines = [way.removesuffix(" mask") for way in ms if way.endswith(" mask")]
         best = min(engines, key=lambda engine: ms[f"{engine} mask"]["p50"])
         mask = ms[f"{best} mask"]
+        integers = [each["p50"] for way, each in ms.items() if way.endswith(" int8")]
         yield Row(
             name,
             tuple(found["size"]),
@@ -118,6 +128,7 @@ def read(networks: dict[str, Any]) -> Iterable[Row]:
             mask["p50"],
             mask["p99"] / mask["p50"],
             found["differ"][best],
+            min(integers, default=None),
         )
 
 

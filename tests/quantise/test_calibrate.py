@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,15 @@ def test_a_file_brings_it_back(tmp_path: Path) -> None:
     assert torch.equal(ours, theirs)
     with pytest.raises(SwathError, match="8 bits already"):
         calibrate(again, BATCHES)
+
+
+def test_torch_does_not_warn_people_of_its_own_copies(recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("always")
+    model = calibrate(tiny.network(), BATCHES, bias_correction=False)
+    other = copy.deepcopy(model)
+    assert not [str(each.message) for each in recwarn if "treespec" in str(each.message)]
+    assert torch.equal(*(Segmenter(each, optimise=False).runtime.run(PIXELS) for each in (model, other)))
+    assert all(mine is not its for mine, its in zip(model.buffers(), other.buffers(), strict=True))
 
 
 def test_mistakes() -> None:

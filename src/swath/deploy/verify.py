@@ -54,7 +54,8 @@ EXACT = Limits(tie=1e-4, wrong=1e-4, error=1e-3)
 HALF = Limits(tie=2.0**-9, wrong=1e-3, error=2.0**-9)  # of four roundings
 QUANTISED = Limits(tie=2.0, wrong=0.01, error=8.0)  # tie and error in steps
 _FURTHER = 4.0  # than the moved original is
-_SUMS = 2.0**-20
+_SUMS = 2.0**-20  # of sums of floats in another order, relative to their spread
+_BIASES = 2.0**-16  # of sums whose bias is rounded to the product of two 8-bit steps, as ONNX Runtime does
 _LEVELS = 256
 
 
@@ -124,7 +125,7 @@ def moved(network: Network, precision: str) -> Segmenter:
     else:
         for module in network.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-                module.register_forward_hook(lambda module, inputs, answer: _moved_sums(answer))
+                module.register_forward_hook(lambda module, inputs, answer: _moved_sums(answer, _SUMS))
     return Segmenter(network, optimise=False)
 
 
@@ -133,14 +134,14 @@ def _move_sums_of_graph(module: GraphModule) -> None:
         if node.op != "call_function" or "conv" not in str(node.target):
             continue
         with module.graph.inserting_after(node):
-            other = module.graph.call_function(_moved_sums, (node,))
+            other = module.graph.call_function(_moved_sums, (node, _BIASES))
         node.replace_all_uses_with(other, delete_user_cb=lambda user, other=other: user is not other)
     module.recompile()
 
 
-def _moved_sums(values: Tensor) -> Tensor:
+def _moved_sums(values: Tensor, by: float) -> Tensor:
     noise = torch.randn(values.shape, generator=torch.Generator().manual_seed(0), dtype=values.dtype)
-    return values + noise * (_SUMS * values.std())
+    return values + noise * (by * values.std())
 
 
 def truth_of(

@@ -16,6 +16,7 @@ from swath.networks import Network
 from swath.quantise.capture import attribute, capture
 from swath.quantise.network import Quantised
 from swath.quantise.norms import biases, fold
+from swath.quiet import quiet
 
 # Batches x height x width x channels; for a network with several inputs, by their names.
 Pixels = Tensor | Mapping[str, Tensor]
@@ -45,7 +46,8 @@ def calibrate(
     if not pictures:
         raise SwathError("calibration needs at least one batch of pictures")
     captured = capture(model)
-    answer = Quantised(model, scheme, captured=copy.deepcopy(captured))
+    with quiet():  # torch warns of its own way to copy a graph
+        answer = Quantised(model, scheme, captured=copy.deepcopy(captured))
     if reduce_range:
         answer.reduce_range()
     reference = fold(captured)

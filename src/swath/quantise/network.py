@@ -89,6 +89,13 @@ class Quantised(Network):
         self._deployed[0].load_state_dict(self.state_dict())
         return self._deployed[0]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Quantised:
+        other = Quantised.__new__(Quantised)
+        memo[id(self)] = other
+        with quiet():  # torch warns of its own way to copy a graph
+            other.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return other
+
     def converted(self) -> Quantised:
         """A copy whose graph has int8 weights between `quantize` and `dequantize`, for exporters."""
         other = copy.deepcopy(self.deployed())

@@ -23,6 +23,7 @@ from swath.cluster.worker import Worker
 from swath.data import read_image, read_label_raw
 from swath.errors import SwathError
 from swath.inference import Views
+from swath.weights import shipped
 
 
 def good() -> list[str]:
@@ -52,6 +53,16 @@ def test_labels_in_the_same_tree(here: Here, archive: Path) -> None:
     assert list(csv.reader(io.StringIO(Path("out/bad.csv").read_text()))) == [["name", "reason"], *found.bad]
     assert [name for name, _ in found.bad] == ["a/broken.jpg"] and "is not a picture" in found.bad[0][1]
     assert json.loads(Path("out/summary.json").read_text())["done"] == PICTURES
+
+
+def test_weights_that_come_with_swath(here: Here, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("package").mkdir()
+    monkeypatch.setattr(shipped, "FOLDER", Path("package"))
+    tiny.weights(Path("package", "small.safetensors"), notes={"short_side": 40})
+    segmenter = Segmenter("small", views=Views(short_side=40))
+    assert main(["predict", "small", "in", "--engine", "ray", "--out", "out"]) == 1  # one is broken
+    for name in good():
+        assert np.array_equal(read_label_raw(Path("out", name).with_suffix(".png")), segmenter(f"in/{name}").labels)
 
 
 def test_masks_in_tables(here: Here, archive: Path) -> None:

@@ -12,10 +12,12 @@ from torch import Tensor
 
 import tiny
 from swath import Segmenter, SwathError
+from swath.cli.main import main
 from swath.data import resize_image
 from swath.deploy import export
 from swath.inference import Views
 from swath.inference.blend import Axis, Piece, blend
+from swath.inference.pictures import write_picture
 from swath.inference.views import starts
 from swath.networks import Network
 from telling import Telling, blobs, picture
@@ -56,6 +58,36 @@ def test_a_short_side_keeps_the_shape() -> None:
     for wrong in ({"short_side": 0}, {"short_side": 60, "size": (60, 100)}):
         with pytest.raises(SwathError, match="short side"):
             Views(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_thin_picture_is_not_enlarged_without_end() -> None:
+    views = Views(short_side=360)
+    assert views.sizes(16, 16) == [(360, 360)] and views.sizes(1, 1) == [(360, 360)]
+    assert Views(short_side=800).sizes(3000, 100) == [(24000, 800)]
+    for height, width in ((3000, 1), (1, 3000), (100, 100_000)):
+        with pytest.raises(SwathError, match=f"{width}x{height} would be shown at .* too much"):
+            views.sizes(height, width)
+    assert Views(size=(6000, 6000)).sizes(3000, 1) == [(6000, 6000)]  # somebody's own wish
+    (answer,) = Segmenter(network(), views=views).answers([tiny.picture(0, 40, 60)])
+    assert answer.labels.shape == (40, 60)
+
+
+def test_one_thin_picture_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.weights(tmp_path / "w.safetensors")
+    for name, height, width in (("a", 1, 9000), ("b", 64, 96)):
+        write_picture(Path(f"{name}.png"), tiny.picture(0, 64, 96)[:1, :1].repeat(height, 0).repeat(width, 1))
+    assert main(["predict", "w.safetensors", "a.png", "b.png", "--short-side", "2000", "--out", "o"]) == 2
+    assert sorted(path.name for path in Path("o").iterdir()) == ["b.png", "b_overlay.jpg"]
+
+
+def test_as_learnt_is_a_size_of_its_own() -> None:
+    assert Views(as_learnt=True, flip=True).settled(48) == Views(short_side=48, flip=True)
+    assert Views(as_learnt=True).settled(None).plain and not Views(as_learnt=True).plain
+    assert Views(size=(64, 96)).settled(48) == Views(size=(64, 96)) and Views().settled(48).plain
+    for wrong in ({"short_side": 60}, {"size": (60, 100)}):
+        with pytest.raises(SwathError, match="give one of them"):
+            Views(as_learnt=True, **wrong)  # type: ignore[arg-type]
 
 
 def test_smaller_pictures_in_and_the_truths_own_size_out() -> None:

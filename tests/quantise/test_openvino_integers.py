@@ -96,6 +96,20 @@ def resized_in_its_own_batch() -> Drawn:
     return drawn.add("Resize", "", "", "size", first=before, mode="nearest").levels(90).convolution()
 
 
+def resized_plane_by_plane() -> Drawn:
+    """A map with more planes than there are pictures, which is asked how many."""
+    drawn = Drawn().levels(128).convolution(inputs=4, stride=2).add("Relu").levels().convolution(stride=2).levels(90)
+    before, sides = drawn.last, drawn.halves()
+    whole = drawn.constant("whole", np.int64([-1, CHANNELS]))
+    drawn.add("Shape", first=before, out="quarters", start=2, end=4)
+    drawn.add("Concat", "quarters", first=drawn.constant("planes", np.int64([-1, 1])), out="apart", axis=0)
+    drawn.add("Concat", sides, first=whole, out="together", axis=0)
+    drawn.add("Reshape", "apart", first=before, out="plane")
+    drawn.add("Shape", first="plane", out="own", start=0, end=2).add("Concat", sides, out="size", axis=0)
+    drawn.add("Resize", "", "", "size", first="plane", mode="nearest").add("Reshape", "together")
+    return drawn.levels(90).convolution()
+
+
 def shaped_to_the_batch() -> Drawn:
     """A channel shuffle: its shape holds the batch, for which OpenVINO asks a convolution."""
     drawn = Drawn().levels(128).convolution(inputs=4, stride=2).add("Relu").levels().convolution().add("Relu").levels()
@@ -129,6 +143,7 @@ CASES = {
     "padded average of what may be negative": lambda: padded_average(100),
     "padded average of what may not": lambda: padded_average(0),
     "resize": resized_in_its_own_batch,
+    "planes": resized_plane_by_plane,
     "shuffle": shaped_to_the_batch,
     "shift": shift_of_what_others_read,
     "join": positive_part_of_what_is_joined,

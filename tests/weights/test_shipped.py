@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from swath import Segmenter, SwathError, load, load_card
 from swath.bench.targets import named
 from swath.cli.main import main
 from swath.data import read_image, read_label_raw
+from swath.deploy import export
 from swath.inference import Views
 from swath.training import list_recipes, load_recipe
 from swath.weights import list_shipped, read_meta, shipped, weights_file
@@ -114,11 +116,34 @@ def test_pictures_are_shown_as_it_learnt_unless_one_says_how(work: Path, capsys:
     assert "short side of 48 pixels" in capsys.readouterr().err
     shown = Segmenter("small-shapes", engine="torch", views=Views(short_side=48))("street.png")
     assert np.array_equal(read_label_raw("a/street.png"), shown.labels)
-    whole = Segmenter("small-shapes", engine="torch")("street.png")
+    whole = Segmenter("small-shapes", engine="torch", views=Views())("street.png")
     assert not np.array_equal(shown.labels, whole.labels)
     assert main(["predict", "street.png", "--engine", "torch", "--out", "b", "--scales", "1"]) == 0
     assert "short side" not in capsys.readouterr().err
     assert np.array_equal(read_label_raw("b/street.png"), whole.labels)
+
+
+def test_however_they_are_reached_pictures_are_shown_as_they_learnt(work: Path) -> None:
+    tiny.weights(work / "package" / "small-shapes.safetensors", notes={"short_side": 48})
+    shutil.copy(work / "package" / "small-shapes.safetensors", "copy.safetensors")
+    expected = Segmenter("small-shapes", engine="torch", views=Views(short_side=48))("street.png").labels
+    export(load("copy.safetensors"), Path("w.pt"), "torchscript")
+    for model in ("small-shapes", "copy.safetensors", load("copy.safetensors"), "w.pt"):
+        segmenter = Segmenter(model)
+        assert segmenter.views == Views(short_side=48)
+        assert np.array_equal(segmenter("street.png").labels, expected)
+    both = Segmenter("copy.safetensors", engine="torch", views=Views(as_learnt=True, flip=True))
+    assert both.views == Views(short_side=48, flip=True)
+    assert main(["predict", "copy.safetensors", "street.png", "--engine", "torch", "--out", "c"]) == 0
+    assert np.array_equal(read_label_raw("c/street.png"), expected)
+    export(load("copy.safetensors"), Path("one.pt"), "torchscript", size=(64, 96))  # it takes no other size
+    assert Segmenter("one.pt").views.plain
+
+
+@pytest.mark.parametrize("said", [0, -3, "48", 4.5, True, None])
+def test_a_short_side_that_is_none_is_not_heeded(work: Path, said: object) -> None:
+    tiny.weights(work / "package" / "small-shapes.safetensors", notes={"short_side": said})
+    assert Segmenter("small-shapes", engine="torch").views.plain
 
 
 @pytest.mark.parametrize(
@@ -142,7 +167,7 @@ def test_which_word_is_wrong_is_said(
 def test_results_about_them_stay_out_of_the_package(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "small-shapes", "--to", "torchscript"]) == 0
     assert Path("small-shapes-torchscript/bundle.json").is_file()
-    card = tiny.dataset(work)
+    card = tiny.too_sure(work)
     words = ["calibrate", "small-shapes", "--card", str(card), "--root", str(work), "--split", "val"]
     assert main([*words, "--in-place"]) == 2
     assert "came with swath and stays as it is" in capsys.readouterr().err

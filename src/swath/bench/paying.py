@@ -52,7 +52,10 @@ def best_engine(
         measured = recall(subject, device, views.window or views.size)
         engine = measured and choose(measured, subject, device)
         return (engine, measured) if engine and measured else None
-    size, calls = work.seen(views), work.calls(views)
+    try:
+        size, calls = work.seen(views), work.calls(views)
+    except SwathError:  # of a picture that cannot be shown so: it is listed when its turn comes
+        return None
     measured = recall(subject, device, size)
     if measured is None and calls >= _LEAST:
         measured = _measured_if_worth(subject, device, size, calls)
@@ -67,7 +70,7 @@ def _measured_if_worth(subject: Network | Path, device: str, size: tuple[int, in
         return None
     first, *others = names
     began = perf_counter()
-    usual = Segmenter(subject, device, engine=first)
+    usual = Segmenter(subject, device, engine=first, views=Views())
     pixels = torch.from_numpy(street(size, usual.description.channels)[None])
     usual.labels(pixels).cpu()
     start = perf_counter() - began
@@ -85,7 +88,7 @@ def _measured_if_worth(subject: Network | Path, device: str, size: tuple[int, in
                 converted.prepare(subject, CONVERTED[name], device)
                 made.setdefault(CONVERTED[name], perf_counter() - began)
             began = perf_counter()
-            segmenter = Segmenter(subject, device, engine=name)
+            segmenter = Segmenter(subject, device, engine=name, views=Views())
             segmenter.labels(pixels).cpu()
         except SwathError:  # it cannot run this network here: then it is not the fastest
             continue

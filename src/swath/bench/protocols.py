@@ -16,7 +16,7 @@ from swath.bench.targets import named
 from swath.bench.timing import Latency, in_turns, synchroniser
 from swath.bench.typical import Typical
 from swath.errors import SwathError, unknown
-from swath.inference import Segmenter
+from swath.inference import Segmenter, Views
 from swath.inference.runtimes.torch import PixelsIn, check_device, check_task
 from swath.networks import Network, fuse
 
@@ -249,7 +249,7 @@ def _calls(
     inside = PixelsIn(fast).to(device)
     resident = pixels.to(device)
     calls.append(("from uint8 pixels, normalised inside", lambda: inside(resident)))
-    segmenter = Segmenter(network, device, engine="torch")
+    segmenter = Segmenter(network, device, engine="torch", views=Views())
     if not trained:
         segmenter.runtime = Typical(segmenter.runtime)
     if torch.device(device).type != "cpu":

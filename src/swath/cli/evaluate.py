@@ -100,7 +100,7 @@ def _labels(arguments: argparse.Namespace, network: Network | None, shard: tuple
         )
     if shard and shard[0]:
         return 0
-    facts = _facts(arguments, source, str(views))
+    facts = _facts(arguments, source, str(segmenter.views))
     _write_json(arguments, facts, scores.as_dict())
     if pictures:
         pictures.write(Path(arguments.per_picture))

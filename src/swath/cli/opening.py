@@ -11,7 +11,7 @@ from swath.cli import options
 
 if TYPE_CHECKING:
     from swath.bench.paying import Work
-    from swath.inference import Segmenter
+    from swath.inference import Segmenter, Views
     from swath.networks import Network
 
 
@@ -25,14 +25,14 @@ def segmenter(arguments: argparse.Namespace, work: Work | None = None, **more: A
     views = options.views(arguments)
     if arguments.engine:
         with Console(stderr=True).status(f"opening {path} with {arguments.engine} (weights are converted once)"):
-            return Segmenter(path, device, engine=arguments.engine, views=views, **more)
+            return _told(Segmenter(path, device, engine=arguments.engine, views=views, **more), views)
     subject = _choosable(Path(path), device)
     if subject is None:
-        return Segmenter(path, device, views=views, **more)
+        return _told(Segmenter(path, device, views=views, **more), views)
     from swath.bench.paying import best_engine
 
     with Console(stderr=True).status("which engine is fastest here?"):
-        found = best_engine(subject, device, work, views)
+        found = best_engine(subject, device, work, views.settled(_learnt_side(subject)))
     engine = None
     if found is not None:
         engine, measured = found
@@ -41,6 +41,20 @@ def segmenter(arguments: argparse.Namespace, work: Work | None = None, **more: A
         engine = "onnxruntime"
     opened = Segmenter(subject, device, engine=engine, views=views, **more)
     opened.name = str(path)
+    return _told(opened, views)
+
+
+def _learnt_side(subject: Network | Path) -> int | None:
+    from swath.inference.description import Description
+    from swath.networks import Network
+
+    return Description.of(subject).learnt_side if isinstance(subject, Network) else None
+
+
+def _told(opened: Segmenter, wished: Views) -> Segmenter:
+    """Small networks of one dataset know things at the size at which they learnt them, and some weights say which."""
+    if wished.as_learnt and (side := opened.views.short_side):
+        print(f"pictures are shown with a short side of {side} pixels, as it learnt (--short-side)", file=sys.stderr)
     return opened
 
 
@@ -87,10 +101,11 @@ def video(name: str) -> Work | None:
     import cv2
 
     from swath.bench.paying import Work
+    from swath.inference.streams.capture import open_capture
 
-    if not Path(name).is_file():
+    capture = open_capture(name) if Path(name).is_file() else None
+    if capture is None:
         return None
-    capture = cv2.VideoCapture(name)
     wanted = (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH)
     frames, height, width = (int(capture.get(each)) for each in wanted)
     capture.release()

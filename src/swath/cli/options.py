@@ -114,10 +114,12 @@ def add_views(parser: argparse.ArgumentParser, note: str = "") -> None:
 
 
 def views(arguments: argparse.Namespace) -> Views:
-    """What `add_views` asked for."""
+    """What `add_views` asked for; pictures are shown as the network learnt, unless that says how large they are."""
     from swath.inference import Views
 
+    sized = any((arguments.size, arguments.short_side, arguments.scales, arguments.window))
     return Views(
+        as_learnt=not sized,
         size=arguments.size,
         short_side=arguments.short_side,
         scales=arguments.scales or (1.0,),

@@ -75,7 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     arguments.weights, arguments.inputs = _weights_and_inputs([*filter(None, [arguments.weights]), *arguments.inputs])
-    _show_as_learnt(arguments)
     if predict_archive.wanted(arguments):
         return predict_archive.run(arguments)
     from swath.inference.streams.names import is_stream
@@ -110,18 +109,6 @@ def _weights_and_inputs(words: list[str]) -> tuple[str, list[str]]:
         raise SwathError(f"{first}: say what it is to segment: `swath predict {first} street.jpg`")
     print(f"weights: {shipped.told(shipped.DEFAULT)}", file=sys.stderr)
     return shipped.DEFAULT, words
-
-
-def _show_as_learnt(arguments: argparse.Namespace) -> None:
-    """Small networks of one dataset know things at the size at which they learnt them; weights that come with swath say
-    it. Whoever says how pictures are to be shown is obeyed."""
-    from swath.weights import list_shipped, read_meta
-
-    if arguments.weights not in list_shipped() or any((arguments.size, arguments.short_side, arguments.scales)):
-        return
-    if arguments.window is None and (side := read_meta(arguments.weights).notes.get("short_side")):
-        print(f"pictures are shown with a short side of {side} pixels, as it learnt (--short-side)", file=sys.stderr)
-        arguments.short_side = side
 
 
 def _pictures(arguments: argparse.Namespace) -> int:

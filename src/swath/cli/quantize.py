@@ -101,7 +101,12 @@ def run(arguments: argparse.Namespace) -> int:
         subset=arguments.subset,
         reduce_range=arguments.reduce_range,
         seed=arguments.seed,
-        views=Views(size=arguments.size, window=arguments.window, stride=arguments.stride),
+        views=Views(
+            size=arguments.size,
+            as_learnt=not (arguments.size or arguments.window),
+            window=arguments.window,
+            stride=arguments.stride,
+        ),
     )
     train, val = (card.open(split, arguments.root) for split in (arguments.train, arguments.val))
     with watched() as watch:

@@ -23,6 +23,7 @@ from swath.cluster.worker import Job, Model
 from swath.errors import SwathError, unknown
 from swath.inference import Views
 from swath.inference.runtimes import model_file
+from swath.weights import weights_file
 
 _FRUITLESS = 2  # passes in which no part was done, after which somebody has to look
 _TRIED = 8  # pictures
@@ -80,10 +81,10 @@ def predict_archive(
         raise unknown("output of --as", kind, KINDS)
     if device not in ("cpu", "cuda"):
         raise SwathError(f"device '{device}': on a cluster it is cpu or cuda; which GPU is Ray's business")
-    path = Path(weights)
+    path = weights_file(weights)
     model_file(path)  # or it says what is wrong, before anything is begun
     model, origin, place = Model.of(path), origin_of(source), open_place(str(out))
-    views = views or Views()
+    views = views or Views(as_learnt=True)
     settings = {
         "model": model.digest,
         "source": origin.list or origin.root,
@@ -126,6 +127,7 @@ def _begun(
         ledger.refuse_others(place, {"pictures a part": begun[1].each}, {"pictures a part": each or begun[1].each})
     if begun and begun[0] == settings and each in (None, begun[1].each):
         tell(f"{origin.named}: {begun[1].pictures:,} pictures, {_pictures(done):,} of them done before")
+        tell("(as it was listed when this run began: what has come since needs a run of its own, with another --out)")
         return begun[1], done
     try:
         listing = write_listing(

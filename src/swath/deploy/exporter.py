@@ -16,8 +16,9 @@ from swath.deploy.graph import PRECISIONS, Precision, example, exportable, of_si
 from swath.deploy.pictures import fitting, hostile, real
 from swath.deploy.verify import Report, Truth, compare, moved
 from swath.errors import SwathError, unknown
-from swath.inference import Segmenter
+from swath.inference import Segmenter, Views
 from swath.inference.description import Finish
+from swath.inference.runtimes.engines import default_engine
 from swath.networks import Network
 
 # format -> the ending of its files
@@ -62,8 +63,9 @@ def export(
     with new_files(path) as temporary:
         importlib.import_module(f"swath.deploy.{to}").write(module, description, pixels, temporary, precision)
         del module
-        exported = Segmenter(temporary, _DEVICES.get(to, "cpu"))
-        original = Segmenter(copy.deepcopy(network).cpu().eval(), optimise=False)
+        engine = default_engine(path.suffix)  # of the format; another may be the fastest here
+        exported = Segmenter(temporary, _DEVICES.get(to, "cpu"), engine=engine, views=Views())
+        original = Segmenter(copy.deepcopy(network).cpu().eval(), optimise=False, views=Views())
         tried = chain(real(description), own, hostile(description))
         checks = compare(
             original, exported, tried, other=moved(network, precision), precision=precision, witness=witness

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from swath.errors import SwathError
-from swath.inference import Segmenter
+from swath.inference import Segmenter, Views
 from swath.networks import Network
 from swath.networks.fusion import fuse
 from swath.quantise import Quantised
@@ -126,7 +126,7 @@ def moved(network: Network, precision: str) -> Segmenter:
         for module in network.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 module.register_forward_hook(lambda module, inputs, answer: _moved_sums(answer, _SUMS))
-    return Segmenter(network, optimise=False)
+    return Segmenter(network, optimise=False, views=Views())
 
 
 def _move_sums_of_graph(module: GraphModule) -> None:

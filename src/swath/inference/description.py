@@ -37,6 +37,13 @@ class Description:
         """Sides must be a multiple of this."""
         return int(self.meta.preprocesses["image"]["multiple"])
 
+    @property
+    def learnt_side(self) -> int | None:
+        """The short side of pictures in which things are as large as in training, where the weights say one. A file for
+        one size takes pictures of that, and no others."""
+        side = self.meta.notes.get("short_side")
+        return side if self.shape is None and type(side) is int and side > 0 else None
+
     @classmethod
     def of(cls, network: Network) -> Description:
         return cls(

@@ -42,8 +42,8 @@ class Segmenter:
     """Pictures to label maps, by weights, an exported file or a network in memory.
 
     Pictures may have any size: those that the network cannot take as they are get their edge repeated at the right and
-    bottom, and the answer is cut back. `views` shows each picture in other ways than once and as it is. `unsure` is
-    the confidence below which pixels get no class: a number, or "95%" for what `swath calibrate` stored for that.
+    bottom, and the answer is cut back. `views` says how each picture is shown: without, once, as it is or, where the
+    weights say at which short side they learnt (those that come with swath do), at that. `unsure` is the confidence below which pixels get no class: a number, or "95%" for what `swath calibrate` stored for that.
     """
 
     def __init__(
@@ -57,15 +57,16 @@ class Segmenter:
         views: Views | None = None,
         unsure: float | str | None = None,
     ):
-        self.views = views or Views()
+        views = views or Views(as_learnt=True)
         self.runtime: Runtime
         if isinstance(model, Network):
             self.runtime = runtime_of(model, device, engine, optimise=optimise, dtype=dtype)
             self.name = model.name
         else:
-            seen = self.views.window or self.views.size
+            seen = views.window or views.size
             self.runtime = open_runtime(model, device, engine, dtype=dtype, size=seen)
             self.name = str(model)
+        self.views = views.settled(self.description.learnt_side)
         if self.views.several and not self.gives_logits:
             raise SwathError(
                 f"{self.name}: answers labels, which cannot be averaged over scales, mirrored pictures or windows; "

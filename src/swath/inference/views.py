@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ Size = tuple[int, int]  # height, width
 
 _OVERLAP = 2 / 3  # of windows: the stride as a share of the window, where none is given
 _MOST = 64  # pixels of an enlarged picture for one of its own
+_LARGEST = 2**25  # pixels of a picture that a short side enlarged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,14 @@ class Views:
     """Every view of a picture is answered by itself; the answers are averaged at the picture's own size.
 
     `size` is what every picture is resized to first, `short_side` the same for its shorter side, the shape being kept;
-    `scales` multiply that (or the picture's own size). Windows that would stand out at the right and bottom are moved
-    inside; where several see a pixel, each counts as much.
+    `scales` multiply that (or the picture's own size). `as_learnt`: where the weights say at which short side they
+    learnt what things look like, that one. Windows that would stand out at the right and bottom are moved inside; where
+    several see a pixel, each counts as much.
     """
 
     size: Size | None = None
     short_side: int | None = None
+    as_learnt: bool = False
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     window: Size | None = None
@@ -43,6 +46,8 @@ class Views:
             raise SwathError("a stride is that of windows; give their size too")
         if self.short_side is not None and (self.size is not None or self.short_side < 1):
             raise SwathError(f"short side {self.short_side}: give 1 or more, and no size beside it")
+        if self.as_learnt and (self.size is not None or self.short_side is not None):
+            raise SwathError("pictures are shown as the network learnt, or at a size or a short side: give one of them")
         for name, size in (("size", self.size), ("window", self.window), ("stride", self.stride)):
             if size is not None and min(size) < 1:
                 raise SwathError(f"{name} {size[1]}x{size[0]}: both sides must be 1 or more")
@@ -60,15 +65,28 @@ class Views:
     @property
     def plain(self) -> bool:
         """Whether the network sees each picture once and as it is."""
-        return self.size is None and self.short_side is None and self.scales == (1.0,) and not self.several
+        return self == Views()
 
-    def sizes(self, height: float, width: float) -> list[Size]:
+    def settled(self, learnt: int | None) -> Views:
+        """The same for weights that learnt at this short side, if they say so."""
+        return replace(self, as_learnt=False, short_side=learnt) if self.as_learnt else self
+
+    def sizes(self, height: int, width: int) -> list[Size]:
         """The sizes at which a picture is shown."""
-        if self.short_side is not None:
-            factor = self.short_side / min(height, width)
-            height, width = height * factor, width * factor
-        height, width = self.size or (height, width)
-        return [(max(1, round(height * scale)), max(1, round(width * scale))) for scale in self.scales]
+        factor = 1.0 if self.short_side is None else self.short_side / min(height, width)
+        tall, wide = self.size or (height * factor, width * factor)
+        sizes = [(max(1, round(tall * scale)), max(1, round(wide * scale))) for scale in self.scales]
+        if factor > 1:
+            self._check_growth(height, width, max(sizes))
+        return sizes
+
+    def _check_growth(self, height: int, width: int, size: Size) -> None:
+        """A line of one pixel, enlarged until it is as wide as a street, fills any memory."""
+        if math.prod(size) > _LARGEST:
+            raise SwathError(
+                f"a picture of {width}x{height} would be shown at {size[1]}x{size[0]}, its short side being "
+                f"{self.short_side}: that is too much; show it at another --size or --short-side"
+            )
 
     def starts(self, shown: Size) -> tuple[list[int], list[int]]:
         """Where windows begin, along rows and columns; one window is the whole where there are none."""

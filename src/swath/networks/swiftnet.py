@@ -113,7 +113,7 @@ class SwiftNetPyramid(Network):
         for level in range(1, _LEVELS):
             step = 2**level
             size = ((height + step - 1) // step, (width + step - 1) // step)
-            pictures.append(F.interpolate(image, size, mode="bicubic"))
+            pictures.append(_shrunk(image, size))
         for level, picture in enumerate(pictures):
             for rung, feature in enumerate(self.features(picture, level), level):
                 rungs[rung] = feature if rung not in rungs else rungs[rung] + feature
@@ -133,6 +133,13 @@ class SwiftNetPyramid(Network):
             x = skips[-1].relu()
         deepest_first = [lateral(skip) for lateral, skip in zip(reversed(self.laterals), reversed(skips))]
         return deepest_first[::-1]
+
+
+def _shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """By cubic interpolation. Being flat in between changes nothing, and keeps ONNX Runtime from laying it out with
+    channels last, as it does with 8 bits: it cannot shrink by cubic interpolation there."""
+    smaller = F.interpolate(image, size, mode="bicubic")
+    return smaller.flatten(1).view(smaller.shape)
 
 
 class SharedBlock(nn.Module):

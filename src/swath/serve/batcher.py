@@ -85,8 +85,7 @@ class Batcher:
                     self.changed.wait()
                     continue
                 first = self.waiting[0]
-                height, width = first.image.shape[:2]
-                most = max(1, min(self.limits.batch, self.limits.pixels // (height * width)))
+                most = max(1, min(self.limits.batch, self.limits.pixels // self._pixels(first.image)))
                 same = [job for job in self.waiting if job.image.shape == first.image.shape][:most]
                 left = first.arrived + self.limits.wait - perf_counter()
                 if len(same) == most or left <= 0 or self.closing:
@@ -94,6 +93,15 @@ class Batcher:
                         self.waiting.remove(job)
                     return same
                 self.changed.wait(left)
+
+    def _pixels(self, image: Array) -> int:
+        """How many the network sees of a picture at once, at the least its own."""
+        height, width = image.shape[:2]
+        try:
+            shown = self.segmenter.views.sizes(height, width)
+        except SwathError:  # it is told when its turn comes
+            shown = []
+        return max(rows * columns for rows, columns in [(height, width), *shown])
 
     def _run(self, jobs: Sequence[_Job]) -> None:
         try:

@@ -13,7 +13,7 @@ from swath.cards import Card
 from swath.data import Source
 from swath.data.source import read_parts
 from swath.evaluation.tasks import MOTION, TRUTHS, Predictor
-from swath.inference import Segmentation, Segmenter
+from swath.inference import Segmentation, Segmenter, Views
 from swath.networks import Network
 from swath.report import depth_picture, depth_range, difference, image_uri
 from swath.training.tasks import has_more, needed_maps
@@ -57,7 +57,7 @@ def show_samples(model: Network, source: Source, count: int) -> list[Sample]:
     """Predictions on pictures spread evenly over the split, always the same ones."""
     indices = sorted({i * len(source) // count for i in range(count)})
     if not has_more(model):
-        segmenter = Segmenter(model.eval(), optimise=False)
+        segmenter = Segmenter(model.eval(), optimise=False, views=Views())
         return [_sample(source, i, {"segmentation": segmenter.label_maps([source.image(i)])[0]}) for i in indices]
     predict = Predictor(model.eval())
     maps = needed_maps(model)

@@ -45,8 +45,7 @@ class Scoring:
 
     def of_classes(self, model: Network, watch: Watch = lambda *_: None) -> Scores:
         """Those of the segmentation alone."""
-        views = Views(size=self.size) if self.size else None
-        segmenter = Segmenter(model.eval(), optimise=False, views=views)
+        segmenter = Segmenter(model.eval(), optimise=False, views=Views(size=self.size))
         if not self.processes.several:
             return evaluate(segmenter, self.source, watch=watch)
         return evaluate(segmenter, self.source, watch=watch, shard=self.processes.shard)

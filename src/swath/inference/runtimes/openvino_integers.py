@@ -35,6 +35,7 @@ def sound(model: Model) -> Model:
     if not any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
         return model
     picture = model.input(0)
+    batch = _mark_batch(model)
     for node in model.get_ordered_ops():
         kind = node.get_type_name()
         if kind == "AvgPool":
@@ -42,7 +43,7 @@ def sound(model: Model) -> Model:
         elif kind == "ShapeOf":
             _know_sides(node)
         elif kind == "Slice":
-            _ask(picture, node)
+            _ask(picture, batch, node)
         elif kind == "FakeQuantize":
             _keep_apart(picture, node)
             _keep_from_joined(picture, node)
@@ -105,7 +106,22 @@ def _know_sides(shape: Node) -> None:
         _replace(shape, op.constant([rank.get_length()], shape.output(0).get_element_type()))
 
 
-def _ask(picture: Any, part: Node) -> None:
+def _mark_batch(model: Model) -> Any:
+    """A mark on the first side of the picture, which is found again on all sides that are known to be as long."""
+    from openvino import Symbol
+
+    mark = Symbol()
+    picture = model.get_parameters()[0]
+    sides = picture.get_partial_shape()
+    first = sides[0]
+    first.set_symbol(mark)
+    sides[0] = first
+    picture.set_partial_shape(sides)
+    model.validate_nodes_and_infer_types()
+    return mark
+
+
+def _ask(picture: Any, mark: Any, part: Node) -> None:
     """The first one or two sides of a map: the batch is that of the picture, the channels are known."""
     from openvino import opset14 as op
 
@@ -115,6 +131,8 @@ def _ask(picture: Any, part: Node) -> None:
     start, stop = (_number_of(part, place) for place in (1, 2))
     sides = shape.input_value(0).get_partial_shape()
     if start != 0 or stop not in (1, 2) or sides.rank.is_dynamic or (stop == 2 and sides[1].is_dynamic):
+        return
+    if not sides[0].has_symbol() or sides[0].get_symbol() != mark:
         return
     kind = part.output(0).get_element_type()
     batch = op.gather(op.shape_of(picture, kind), np.array([0], np.int64), np.int64(0))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 import torch
+from rich.console import Console
 
 import tiny
 from swath import SwathError
 from swath.bench import protocols
+from swath.bench.protocol_tables import show
 from swath.bench.protocols import PROTOCOLS, protocol_of, repeat, shares
 from swath.bench.typical import Typical, street_logits
 from swath.inference import Segmenter
@@ -69,6 +73,23 @@ def test_a_loop_that_would_take_too_long_has_fewer_passes(monkeypatch: pytest.Mo
     monkeypatch.setattr(protocols, "perf_counter", lambda: next(clock))
     assert protocols._passes(PROTOCOLS["bisenetv1"], lambda: None, "cpu") == 20  # 3 s each, a minute
     assert protocols._passes(PROTOCOLS["csfcn"], lambda: None, "cpu") == 4  # 12 s, as it says
+
+
+def test_what_is_said_of_a_loop_is_what_was_run() -> None:
+    def said(network: str, name: str = "contextnet", passes: int = 3, warmup: int = 1) -> str:
+        console = Console(record=True, width=200, file=io.StringIO())
+        found = protocols.Repeated(
+            protocol=PROTOCOLS[name], network=network, claims={}, size=(64, 96), device="cpu", passes=passes,
+            warmup=warmup, mean=2.0, steps=[protocols.Step("a", 2.0), protocols.Step("b", 3.0)],
+        )  # fmt: skip
+        show(console, found)
+        return " ".join(console.export_text().split())
+
+    printed = said("contextnet14")
+    assert "3 passes after 1 of warm-up" in printed and "(it has 100 passes and 5 of warm-up)" in printed
+    assert "it has" not in said("contextnet14", passes=100, warmup=5)
+    assert "1 pass in one loop" in said("contextnet14", passes=1)
+    assert "has the plain stem" in said("csfcn", "csfcn") and "plain stem" not in said("pidnet_s", "csfcn")
 
 
 def test_files_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]

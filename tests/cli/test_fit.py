@@ -6,8 +6,11 @@ import csv
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import swath.fit.again as again
@@ -83,7 +86,8 @@ def test_nothing_fits_is_said_with_status_1(capsys: pytest.CaptureFixture[str]) 
     command = ["fit", "--networks", "contextnet14_160", "--latency", "0.001ms", *QUICK, "--report", "f.html"]
     assert main(command) == 1
     said = capsys.readouterr().err.strip()
-    assert said.startswith("swath: nothing keeps 0.0 ms here; the fastest is contextnet14_160 at ") and "\n" not in said
+    assert said.startswith("swath: nothing keeps 0.001 ms here; the fastest is contextnet14_160 at ")
+    assert "\n" not in said
     assert "No proposal" in Path("f.html").read_text()
 
 
@@ -94,6 +98,8 @@ def test_nothing_fits_is_said_with_status_1(capsys: pytest.CaptureFixture[str]) 
         (["--latency", "soon", "--size", "96x64"], "such as 33ms, 0.05s or 30fps"),
         (["--latency", "33ms", "--size", "96x64", "--scales", "2"], "--scales '2': numbers from 0.05 to 1"),
         (["--latency", "33ms", "--size", "96x64", "--report", "f.txt"], "is written as .html"),
+        (["--latency", "33", "ms", "--size", "96x64"], "write the time and its unit as one word: --latency 33ms"),
+        (["--latency", "33ms", "--size", "96x64", "--csv", "w.safetensors/f.csv"], "is a file, a folder of that name"),
         (["w.onnx", "--latency", "33ms", "--size", "96x64"], "give the weights that it was made from"),
         (["none.safetensors", "--latency", "33ms", "--size", "96x64"], "no such file"),
         (["contextnet1", "--latency", "33ms", "--size", "96x64"], "did you mean 'contextnet1"),
@@ -110,3 +116,21 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], words: list[s
 def test_budgets_are_times_or_rates() -> None:
     read = command_module("fit")._latency
     assert [read(text) for text in ("33ms", "0.05s", "20fps", "12.5")] == [33, 50, 50, 12.5]
+
+
+def test_a_score_is_of_these_pictures_and_truths(work: Path) -> None:
+    def best(*more: str) -> float:
+        command = ["fit", "w.safetensors", "--latency", "10s", *QUICK, "--precisions", "float32", "--csv", "f.csv"]
+        assert main([*command, "--scales", "1", "--card", "data/card.yaml", *more]) == 0
+        return float(next(csv.DictReader(Path("f.csv").read_text().splitlines()))["value"])
+
+    shutil.copytree("data", "other")
+    first = best("--root", "data")
+    for file in Path("other/val/labels").iterdir():
+        cv2.imwrite(str(file), np.full((70, 90), 3, np.uint8))
+    other = best("--root", "other")
+    assert other != first, "the same names in another folder"
+    assert best("--root", "data") == first
+    for file in Path("data/val/labels").iterdir():
+        shutil.copy(Path("other/val/labels") / file.name, file)
+    assert best("--root", "data") == other, "the same folder, labelled anew"

@@ -50,6 +50,31 @@ def test_a_video_becomes_a_video_with_its_times_and_a_table(work: Path, capsys: 
     assert not [file for file in work.iterdir() if file.name.startswith(".")]
 
 
+def test_a_film_whose_end_is_missing_is_segmented_and_told(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video("street.avi", 30)
+    whole = Path("street.avi").read_bytes()
+    Path("cut.avi").write_bytes(whole[: len(whole) * 7 // 10])
+    assert main(["predict", "w.safetensors", "cut.avi", "--out", "o.avi", "--jsonl", "l", "--json", "t.json"]) == 2
+    frames = len(Path("l").read_text().splitlines())
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said == f"swath: cut.avi: is cut off, its end is missing; the {frames} of 30 frames before are kept"
+    assert 10 < frames < 25 and len(list(open_source("o.avi"))) == frames
+    assert json.loads(Path("t.json").read_text())["lost"]
+
+
+def test_names_that_are_not_utf8_become_videos(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video("a.avi", 3)
+    name = os.fsdecode(b"\xff.avi")
+    try:
+        Path("a.avi").rename(name)
+    except OSError:
+        pytest.skip("this file system has only names that are text")
+    assert main(["predict", "w.safetensors", name, "--engine", "torch"]) == 0
+    assert [path.name for path in Path("predicted").iterdir()] == ["\ufffd_overlay.mp4"]
+    assert main(["predict", "w.safetensors", name, "--out", os.fsdecode(b"\xfe.mp4"), "--engine", "torch"]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
 def test_a_folder_takes_videos_and_labels(work: Path) -> None:
     video("street.avi", 4)
     words = ["--out", "out", "--write", "labels,overlay,color", "--deadline", "5"]
@@ -122,6 +147,17 @@ def test_a_signal_ends_the_files_properly(work: Path, number: str, live: bool, s
         (["a.avi", "a.avi", "--out", "o"], "one at a time"),
         (["a.avi", "--out", "o.png"], "videos are written as"),
         (["a.avi", "--out", "a.avi"], "would overwrite the video"),
+        (["a.avi", "--jsonl", "a.avi"], "would overwrite the video that is read; choose another --jsonl"),
+        (
+            ["a.avi", "--jsonl", "l", "--json", "./a.avi"],
+            "would overwrite the video that is read; choose another --json",
+        ),
+        (["a.avi", "--jsonl", "w.safetensors"], "would overwrite the weights"),
+        (["a.avi", "--jsonl", "l", "--json", "./l"], "would overwrite what --jsonl writes"),
+        (["a.avi", "--out", "o.avi", "--jsonl", "o.avi"], "would overwrite what --out writes"),
+        (["a.avi", "--jsonl", "."], "is a folder"),
+        (["a.avi", "--jsonl", "l", "--json", "a.avi/t.json"], "a folder of that name is needed"),
+        (["a.avi", "--jsonl", "l", "--smooth", "0.5", "--flip"], "one view"),
         (["a.avi", "--out", "o.mp4", "--write", "overlay,color"], "one file holds one video"),
         (["a.avi", "--out", "o.mp4", "--write", "labels"], "give --out a folder"),
         (["a.avi", "--jsonl", "l", "--write", "labels"], "--write needs --out"),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from small import small
 import tiny
 from swath import Segmenter, SwathError, finish, save
 from swath.cli.main import main
-from swath.deploy import FORMATS, bundle, device, recheck
+from swath.deploy import FORMATS, bundle, device, exporter, recheck
+from swath.inference.description import Description
 
 # Runs verify.py where neither swath nor anything but numpy and the engine can be imported.
 ALONE = """
@@ -77,6 +79,7 @@ def test_holds_what_a_device_needs(made: Path) -> None:
         "onnx", "model.onnx", "fp32", "outside",
     )  # fmt: skip
     assert about["classes"] == [f"class {i}" for i in range(4)] and len(about["colors"]) == 4
+    assert about["short_side"] is None
     assert (about["stride"], about["multiple"], about["min_size"], about["channels"]) == (4, 4, [8, 8], 3)
     files = {each.relative_to(made).as_posix() for each in made.rglob("*") if each.is_file()}
     assert files == {*about["files"], "bundle.json"} and {"verify.py", "README.txt", "model.onnx"} <= files
@@ -99,6 +102,33 @@ def test_pictures_and_labels_are_the_same_as_png_and_as_bytes(made: Path) -> Non
         assert (cv2.imread(str(made / each["labels"].replace(".bin", ".png")), cv2.IMREAD_UNCHANGED) == labels).all()
         assert ((original(picture).labels != labels) & (sure > 0)).sum() == 0
         assert sure.mean() > 0.98 or each["name"] in ("black", "white")
+
+
+def test_each_format_is_tried_by_its_own_engine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the one that was measured to be the fastest here."""
+    from swath.inference import fastest
+
+    monkeypatch.setattr(fastest, "chosen", lambda *asked: "openvino")
+    assert recheck(made).engine.startswith("ONNX Runtime")
+    opened = []
+    monkeypatch.setattr(
+        exporter, "Segmenter", lambda *a, **more: opened.append(more.get("engine")) or Segmenter(*a, **more)
+    )
+    exporter.export(small(), tmp_path / "m.onnx", "onnx")
+    assert opened == ["onnxruntime", None]
+
+
+def test_says_at_which_size_things_were_learnt(tmp_path: Path) -> None:
+    network = small()
+    network.meta = replace(Description.of(network).meta, notes={"short_side": 48})
+    bundle(network, tmp_path / "b", "torchscript")
+    about = json.loads((tmp_path / "b" / "bundle.json").read_text())
+    assert about["short_side"] == 48
+    assert "\nResize pictures to 48 pixels on the shorter side" in (tmp_path / "b" / "README.txt").read_text()
+    assert recheck(tmp_path / "b").passed  # its pictures are seen as they are
+    bundle(network, tmp_path / "fixed", "torchscript", size=(64, 96))
+    assert json.loads((tmp_path / "fixed" / "bundle.json").read_text())["short_side"] is None
+    assert "Resize" not in (tmp_path / "fixed" / "README.txt").read_text()
 
 
 def test_verify_prints_pictures_and_classes(made: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -169,24 +199,30 @@ def test_other_engines_have_their_script(tmp_path: Path, to: str, how: str) -> N
     assert "48x32" in done.stdout and "32x48" not in done.stdout
 
 
+def told_of(to: str, finish: str, align_corners: bool = False) -> dict[str, Any]:
+    return {"format": to, "finish": finish, "align_corners": align_corners}
+
+
 @pytest.mark.parametrize("to", sorted(FORMATS))
-@pytest.mark.parametrize("inside", [False, True])
-def test_every_script_is_python(to: str, inside: bool) -> None:
-    text = device.script(to, inside)
+@pytest.mark.parametrize(("how", "most"), [("outside", 30), ("inside", 23)])
+def test_every_script_is_python_and_short(to: str, how: str, most: int) -> None:
+    text = device.script(told_of(to, how))
     compile(text, "verify.py", "exec")
-    assert len(text.splitlines()) < 60 and max(map(len, text.splitlines())) <= 120
-    assert not any(word in text for word in ("LOAD", "NEEDS", "OUTPUT", "KIND", "swath"))
+    loading = len(device.DEVICES[to].load.splitlines())
+    lines = [line for line in text.splitlines() if line]
+    assert len(lines) <= most + loading and max(map(len, lines)) <= 120
+    assert not any(word in text for word in ("LOAD", "NEEDS", "OUTPUT", "KIND", "ENLARGE", "LABELS", "AT\n", "swath"))
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_the_scripts_finish_is_ours(align_corners: bool) -> None:
-    text = device.script("onnx", False)
-    space: dict[str, Any] = {"np": np, "about": {"align_corners": align_corners}}
-    exec(text[text.index("def places") : text.index("failed =")], space)
+    text = device.script(told_of("onnx", "outside", align_corners))
+    space: dict[str, Any] = {"np": np}
+    exec(text[text.index("def enlarge") : text.index("failed =")], space)
     draw = np.random.default_rng(0)
     for h, w, height, width in ((1, 1, 7, 5), (4, 6, 32, 48), (5, 3, 33, 17), (2, 9, 2, 9), (7, 8, 5, 100)):
         logits = draw.normal(size=(6, h, w)).astype(np.float32)
-        mine = space["finish"](logits, height, width)
+        mine = space["enlarge"](space["enlarge"](logits, width), height).argmax(0)
         ours = finish.labels(torch.from_numpy(logits)[None], (height, width), align_corners)[0].numpy()
         assert (mine != ours).mean() <= 0.005
 
@@ -198,6 +234,7 @@ def test_replaces_an_older_bundle_and_nothing_else(tmp_path: Path, monkeypatch: 
     bundle(small(classes=3), folder, "torchscript", size=(16, 16))
     second = (folder / "bundle.json").read_bytes()
     assert first != second
+    (folder / "notes.txt").write_text("mine")
     from swath.deploy import torchscript
 
     def full(*arguments: object) -> None:
@@ -207,6 +244,7 @@ def test_replaces_an_older_bundle_and_nothing_else(tmp_path: Path, monkeypatch: 
     with pytest.raises(SwathError, match="no room left"):
         bundle(small(), folder, "torchscript", size=(16, 16))
     assert (folder / "bundle.json").read_bytes() == second and [each.name for each in tmp_path.iterdir()] == ["b"]
+    assert recheck(folder).passed and (folder / "notes.txt").read_text() == "mine"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(SwathError, match="holds other things than a bundle"):
@@ -246,6 +284,7 @@ HOSTILE: list[tuple[str, Callable[[Path], object]]] = [
     ("files is a list", told(lambda about: about.update(files=[]))),
     ("the limit 7.0 is no share", told(lambda about: about["vectors"][0].update(limit=7.0))),
     ("has no pictures", told(lambda about: about.update(vectors=[]))),
+    ("'verify.py' is no file of onnx", told(lambda about: about.update(model="verify.py"))),
     ("'model.xml' is not among its files", told(lambda about: about.update(model="model.xml"))),
     ("names '../x'", told(lambda about: about["files"].update({"../x": ""}))),
     ("names '/etc/passwd'", told(lambda about: about["files"].update({"/etc/passwd": ""}))),

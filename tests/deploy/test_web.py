@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from swath import Segmenter, SwathError, load
 from swath.cli.main import main
 from swath.deploy.web import export_site
 from swath.deploy.web.runtime import INTEGRITY, TARBALL, WASM, WEBGPU, copy_runtime
+from swath.deploy.web.site import files_of
 from swath.files import cache_folder
 from swath.networks import Network
 
@@ -72,6 +74,7 @@ def test_the_folder_is_whole_and_points_nowhere_else(site: Path) -> None:
     assert set(listed["later"]) == set(WEBGPU)
     about = json.loads((site / "site.json").read_text())
     assert about["classes"] and about["files"]["model.onnx"] == (site / "model.onnx").stat().st_size
+    assert about["short_side"] is None
     for path in PAGE.iterdir():
         addresses = set(re.findall(r"https?://[\w.]+", path.read_text()))
         assert addresses <= {"http://localhost", "http://www.w3.org"}, path.name
@@ -153,7 +156,7 @@ def test_a_runtime_that_is_not_the_published_one_is_refused(
     assert server.asked == [f"/onnxruntime-web/-/{TARBALL}"]
 
 
-def test_a_site_is_replaced_whole(
+def test_a_site_is_replaced_whole_and_what_is_mine_stays(
     network: Network, site: Path, stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the network that was exported already: here it is about the folder."""
@@ -168,11 +171,16 @@ def test_a_site_is_replaced_whole(
     out = tmp_path / "out"
     export_site(network, out, runtime=stubs)
     first = (out / "files.js").read_text()
-    (out / "old.txt").write_text("of an older site")
+    assert files_of(out) == {path.name for path in out.iterdir()}
+    (out / ".git").mkdir()  # a checkout of Pages
+    (out / "CNAME").write_text("example.org")
+    network = copy.deepcopy(network)
+    network.meta = dataclasses.replace(network.meta, notes={"short_side": 360})  # type: ignore[type-var]
     export_site(network, out, runtime=stubs, webgpu=False)
     names = {path.name for path in out.iterdir()}
-    assert not names & {"old.txt", *WEBGPU} and set(WASM) <= names
-    assert json.loads((out / "site.json").read_text())["webgpu"] is False
+    assert not names & {*WEBGPU} and {*WASM, ".git", "CNAME"} <= names
+    about = json.loads((out / "site.json").read_text())
+    assert about["webgpu"] is False and about["short_side"] == 360
     assert (out / "files.js").read_text() != first  # so that browsers take the new one
 
     def fails(*all: object, **more: object) -> Report:

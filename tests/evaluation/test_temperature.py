@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,8 +18,9 @@ from safetensors.torch import load_file
 import swath
 import tiny
 from swath import Segmenter, SwathError, finish, load_card
-from swath.cli.main import main
-from swath.evaluation.temperature import calibrate, collect, confidences, fit, judged, nll, thresholds
+from swath.cli.main import command_module, main
+from swath.evaluation.page.calibration import CalibrationCounts
+from swath.evaluation.temperature import Sample, calibrate, collect, confidences, fit, judged, nll, thresholds
 from swath.inference import Description, Views
 from swath.weights import describe_again, read_meta
 
@@ -31,7 +34,7 @@ def heated(segmenter: Segmenter, temperature: float) -> Segmenter:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Any:
-    return load_card(tiny.dataset(tmp_path, 3)).open("val")
+    return load_card(tiny.too_sure(tmp_path)).open("val")
 
 
 @pytest.mark.parametrize("true", [0.4, 1.0, 2.5])
@@ -103,6 +106,44 @@ def test_calibrating_makes_it_more_honest(source: Any) -> None:
     assert calibrate(segmenter, source, limit=1).ece_checked is None
     sample = collect(segmenter, source)
     assert judged(sample, 1.0).ece_after == judged(sample, 1.0).ece_before
+
+
+def test_each_half_is_judged_by_itself() -> None:
+    """One half too sure and the other not sure enough, at each other's temperature: on average that looks honest."""
+    noise = torch.Generator().manual_seed(3)
+    logits = 2 * torch.randn(40_000, 5, generator=noise)
+    picture = torch.arange(40_000) // 20_000
+    true = torch.where(picture == 0, 0.5, 2.0)
+    truth = torch.multinomial((logits / true[:, None]).softmax(1), 1, generator=noise)[:, 0]
+    sample = Sample(logits, truth, picture, 2)
+    found = judged(sample, fit(logits, truth))
+    halves = []
+    for number in (0, 1):
+        mine, others = picture == number, picture != number
+        temperature = fit(logits[others], truth[others])
+        sure = confidences(logits[mine], temperature)
+        hit = logits[mine].argmax(1) == truth[mine]
+        counts = CalibrationCounts(5)
+        counts.update(logits[mine].argmax(1).to(torch.uint8).numpy(), sure.numpy(), hit.numpy())
+        halves.append(counts.ece())
+        for each in found.thresholds:
+            told = thresholds(
+                confidences(logits[others], temperature), logits[others].argmax(1) == truth[others], (each.accuracy,)
+            )
+            right = float(hit[sure >= told[0].confidence].double().mean()) if told else None
+            assert each.checked[number] == (None if right is None else pytest.approx(right))
+    assert found.ece_checked == pytest.approx(np.mean(halves), abs=1e-6) and min(halves) > 0.1
+    assert found.thresholds and len(found.thresholds[0].checked) == 2
+
+
+def test_pictures_shown_at_another_size_are_judged_as_they_are_seen(source: Any) -> None:
+    for views in (Views(size=(96, 128)), Views(short_side=50)):
+        segmenter = Segmenter(tiny.network(), views=views, optimise=False)
+        sample = collect(segmenter, source, limit=1, pixels=70 * 90)
+        result, truth = segmenter(source.image(0), confidence=True), source.labels(0).reshape(-1)
+        assert result.confidence is not None
+        expected = result.confidence.reshape(-1)[truth != 255]
+        assert np.abs(confidences(sample.logits, 1.0).numpy() - expected).max() < 2e-3
 
 
 def test_what_cannot_be_calibrated_is_refused(source: Any) -> None:
@@ -182,7 +223,7 @@ def test_the_confidence_is_that_of_the_tempered_logits() -> None:
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    tiny.dataset(tmp_path, 3)
+    tiny.too_sure(tmp_path)
     tiny.weights(tmp_path / "w.safetensors", dataset="card.yaml", score={"miou": 0.3}, dtype=torch.float16)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -220,6 +261,94 @@ def test_pictures_of_the_training_are_told_about(work: Path, capsys: pytest.Capt
     assert main(["calibrate", "w.safetensors", "--split", "train", "--out", "t.safetensors"]) == 0
     assert "pictures that the network was trained on" in capsys.readouterr().out
     assert read_meta("t.safetensors").calibration["split"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("score", "split", "said"),
+    [
+        ({"train": "train+val"}, "val", "pictures that the network was trained on"),
+        ({"train": "trainval", "split": "val"}, "val", "pictures that the network was trained on"),
+        ({"train": "train", "split": "val"}, "train+val", "pictures that the network was trained on"),
+        ({"train": "train", "split": "val"}, "val", "fitted on val, and the weights were chosen on it"),
+        ({"train": "val", "split": "train"}, "train", "fitted on train, and the weights were chosen on it"),
+        ({"miou": 0.3}, "training", "pictures that the network was trained on"),
+        ({"train": "train", "split": "test"}, "val", "fitted on val: errors told on val"),
+        ({}, "val", "fitted on val: errors told on val"),
+    ],
+)
+def test_what_the_weights_have_seen_is_told(
+    work: Path, capsys: pytest.CaptureFixture[str], score: dict[str, str], split: str, said: str
+) -> None:
+    (work / "train").symlink_to(work / "val")
+    describe_again("w.safetensors", "w.safetensors", score=score)
+    assert main(["calibrate", "w.safetensors", "--split", split, "--limit", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert f"note: {said}" in printed or f"note: fitted on {split}, {said}" in printed
+    better = {"train+val": "a split that it never saw", "trainval": "a split that it never saw", "val": "--split train"}
+    if "trained on" in said:
+        assert better.get(score.get("train", ""), "--split val") in printed
+
+
+@pytest.mark.parametrize(
+    ("card", "learnt", "same"),
+    [
+        ("cityscapes-multitask", "cityscapes", True),
+        ("cityscapes", "camvid", False),
+        ("camvid", "camvid-exact", True),
+        ("streets", "", True),
+        ("streets", "streets-of-mine", False),
+    ],
+)
+def test_splits_are_those_of_one_dataset(card: str, learnt: str, same: bool) -> None:
+    assert command_module("calibrate")._of_one_dataset(learnt, card, load_card(card)) == same
+
+
+def test_splits_that_names_say_share_pictures() -> None:
+    pictures = command_module("calibrate")._pictures
+    voc, cityscapes = load_card("voc"), load_card("cityscapes")
+    assert pictures(voc, "trainval") == {"train", "val"} and pictures(voc, "trainaug_noval") == {"train"}
+    assert pictures(cityscapes, "trainval") == {"train", "val"} and pictures(cityscapes, "val_coarse") == {"val"}
+    assert pictures(cityscapes, "train_extra") == {"train_extra"} and pictures(cityscapes, "nobody's") == {"nobody's"}
+
+
+def test_one_picture_has_no_halves_and_next_lines_can_be_typed(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "w.safetensors", "--limit", "1", "--out", "my own.safetensors", "--json", "c.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "half" not in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("next:")]
+    assert shlex.split(line) == ["next:", "swath", "predict", "my own.safetensors", "PICTURES", "--out", "out"], (
+        "where no threshold is reached, none is proposed"
+    )
+    assert "swath export 'my own.safetensors' --to onnx" in printed
+    told = json.loads(Path("c.json").read_text())
+    assert told["nll_after"] < told["nll_before"] and told["confidence_after"] < told["confidence_before"]
+    for when in ("before", "after"):
+        assert sum(each["share"] for each in told[f"bins_{when}"]) == pytest.approx(1)
+    assert "bins_before" not in read_meta("my own.safetensors").calibration, "that would be too much to carry about"
+
+
+def test_the_ends_are_shown_and_not_kept(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Truths that have nothing to do with the picture, or all to do with it: 64 or 1/64 would make it useless."""
+    segmenter = Segmenter("w.safetensors", engine="torch")
+    for shift, said in ((1, "its confidence says nothing"), (0, "it is right however unsure it is")):
+        for index in range(3):
+            labels = (segmenter(tiny.picture(index)).labels + shift) % 4
+            cv2.imwrite(f"val/labels/p{index}.png", labels)
+        assert main(["calibrate", "w.safetensors"]) == 2
+        printed, error = capsys.readouterr()
+        assert "right pixels, %" in printed and "next:" not in printed
+        assert said in error and "Nothing was written" in error
+    assert not Path("w.calibrated.safetensors").exists()
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(
+    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swath.evaluation.temperature.calibrate", None)
+    for more in (["--json", "card.yaml/c.json"], ["--out", "card.yaml/w.safetensors"], ["--json", "val"]):
+        assert main(["calibrate", "w.safetensors", *more]) == 2
+        assert "a file, a folder of that name" in capsys.readouterr().err or more[1] == "val"
+    assert sorted(each.name for each in work.iterdir()) == ["card.yaml", "val", "w.safetensors"]
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import swath.fit.fitting as fit_module
 import swath.fit.search as search_module
+import tiny
 from swath import SwathError
 from swath.cli.main import build_parser, command_module
 from swath.fit import Outcome, Settings, fit
-from swath.fit.candidates import Subject, Trial, Way
+from swath.fit.candidates import Group, Subject, Trial, Way
 from swath.fit.measure import Bench
 from swath.fit.outcome import Figure
-from swath.fit.telling import next_steps, nothing, proposal
+from swath.fit.telling import enough, milliseconds, next_steps, nothing, proposal, summary
 from swath.networks import model_info
 from swath.training.auto import skeleton
 
@@ -33,6 +36,7 @@ class Device:
     def __init__(self) -> None:
         self.asked: list[Trial] = []
         self.slow = 1.0
+        self.date = ""  # of the figures; now
 
     def ms(self, trial: Trial) -> float:
         share = math.prod(trial.group.seen) / math.prod(SIZE)
@@ -45,7 +49,8 @@ class Device:
     ) -> tuple[dict[Trial, Figure], dict[Trial, str]]:
         self.asked += trials
         able = [trial for trial in trials if trial.group.subject.network != "csfcn"]
-        figures = {t: Figure(p50=self.ms(t), p90=1.1 * self.ms(t), calls=most, date="today") for t in able}
+        date = self.date or datetime.now(UTC).isoformat(timespec="seconds")
+        figures = {t: Figure(p50=self.ms(t), p90=1.1 * self.ms(t), calls=most, date=date) for t in able}
         return figures, {t: "grid sampling is missing" for t in trials if t not in figures}
 
 
@@ -105,11 +110,60 @@ def test_what_is_known_is_not_measured_again(device: Device) -> None:
     second = fit(settings(15.0))
     again = device.asked[asked:]
     assert all(trial.group.subject.network == "csfcn" for trial in again)  # which failed, and may not tomorrow
-    assert proposal(second) == proposal(first)
+    assert proposal(second).startswith(proposal(first))
     device.slow = 2.0
     third = fit(settings(15.0, again=True))
     assert third.proposal is not None and third.proposal.ms == device.ms(third.proposal.trial)
     assert third.proposal.value < first.proposal.value  # type: ignore[operator, union-attr]
+
+
+def test_old_figures_are_told_and_not_proposed_by(device: Device) -> None:
+    device.date = "2024-02-03T04:05:06+00:00"
+    first = fit(settings(15.0))
+    assert "measured on 2024-02-03 04:05 UTC, --again measures anew" in proposal(first), "as though it were so"
+    device.date = ""
+    device.slow = 3.0  # since then the machine got busy
+    asked = len(device.asked)
+    second = fit(settings(15.0))
+    assert second.proposal is not None and second.proposal.ms == device.ms(second.proposal.trial) <= 15.0
+    assert device.asked[asked:] and "measured on" not in proposal(second)
+    assert any("earlier runs, the oldest of 2024-02-03 04:05 UTC; --again" in line for line in summary(second))
+
+
+def test_times_are_rounded_to_where_they_still_do() -> None:
+    for value, word in ((1.47, "1.5ms"), (0.31, "0.31ms"), (0.312, "0.32ms"), (0.0101, "0.011ms"), (34.2, "35ms")):
+        assert enough(value) == word
+    for value in (0.0004, 0.0472, 1.4, 9.99, 99.01, 100, 1234.5):
+        read = command_module("fit")._latency(enough(value))
+        assert value <= read <= 1.1 * value
+    assert [milliseconds(each) for each in (0.001, 0.0123, 1.26, 250.4)] == ["0.001 ms", "0.012 ms", "1.3 ms", "250 ms"]
+
+
+@pytest.mark.parametrize("way", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize("precision", ["float32", "int8", "bfloat16"])
+def test_what_to_do_next_keeps_the_size_that_was_measured(
+    device: Device, tmp_path: Path, way: str, precision: str
+) -> None:
+    found = fit(settings(8.0))
+    assert found.proposal is not None
+    weights = tiny.weights(tmp_path / "my own.safetensors")
+    subject = replace(found.proposal.trial.group.subject, path=weights, word=str(weights))
+    for seen, size in (((256, 512), "512x256"), (SIZE, "1024x512")):
+        trial = Trial(Group(subject, seen), Way(way, precision))
+        steps = next_steps(replace(found, proposal=replace(found.proposal, trial=trial)), "streets", None)
+        for _, step in steps:
+            if step.startswith("python: "):
+                assert f"views=Views(size={seen})" in step
+                continue
+            _, command, *words = shlex.split(step)
+            parsed = build_parser(command).parse_args(words)
+            if command == "predict" or (command in ("export", "quantize") and seen != SIZE):
+                assert parsed.size == seen and size in words
+        labels = [what for what, _ in steps]
+        if (way in ("onnxruntime", "openvino") and precision != "bfloat16") or precision == "int8":
+            assert labels[-2:] == ["next", "then"] and "my own-" in steps[-1][1]
+        else:
+            assert labels[-1] == "next"
 
 
 def test_a_damaged_memory_is_as_good_as_none(device: Device, tmp_path: Path) -> None:
@@ -145,14 +199,14 @@ def test_where_nothing_fits_the_fastest_is_measured_and_told(device: Device) -> 
     fastest = min((row for row in found.rows), key=lambda row: device.ms(row.trial))
     assert fastest.figure is not None
     said = nothing(found)
-    assert said.startswith("nothing keeps 0.1 ms here; the fastest is ") and "--scales 0.25" in said
+    assert said.startswith("nothing keeps 0.05 ms here; the fastest is ") and "--scales 0.25" in said
     assert f"{fastest.trial.group.subject.title} at 512x256" in said and "--latency" in said
 
 
 def test_the_next_command_trains_what_was_proposed(device: Device) -> None:
     found = fit(settings(8.0))
     assert found.proposal is not None
-    first, *_ = next_steps(found, "my streets.yaml", "data")
+    *_, (_, first) = next_steps(found, "my streets.yaml", "data")
     name, seen = found.proposal.trial.group.subject.network, found.proposal.trial.group.seen
     assert first.startswith(f"swath train auto --network {name} --card 'my streets.yaml' --data.root data")
     assert (f"--validation.size {seen[1]}x{seen[0]}" in first) == (seen != SIZE)
@@ -160,7 +214,7 @@ def test_the_next_command_trains_what_was_proposed(device: Device) -> None:
 
 def test_the_next_command_is_understood(device: Device) -> None:
     found = fit(settings(8.0, scales=(0.5,)))
-    first, *_ = next_steps(found, "streets", None)
+    *_, (_, first) = next_steps(found, "streets", None)
     assert "--validation.size 512x256" in first
     _, command, *words = shlex.split(first)
     recipe, _ = skeleton(command_module(command).parse(build_parser(command), words).overrides)

@@ -140,6 +140,27 @@ def test_lines_end_whole_on_a_full_disk(segmenter: Segmenter, tmp_path: Path) ->
     assert [json.loads(line)["frame"] for line in lines] == [0, 1, 2]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_lines_on_a_full_disk_end_in_one_message(segmenter: Segmenter) -> None:
+    with pytest.raises(SwathError, match="/dev/full: no room left on the disk"):
+        run_stream(segmenter, Frames(5), Wishes(lines=Path("/dev/full")))
+
+
+def test_lines_replace_older_ones_only_when_there_are_any(tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    old.write_text("old\n" * 1000)
+    several, plain = Segmenter(tiny.network(), views=Views(flip=True)), Segmenter(tiny.network())
+    for segmenter, wishes in (
+        (several, Wishes(lines=old, smooth=0.5)),
+        (plain, Wishes(lines=old, videos={"overlay": tmp_path / "o.txt"})),
+    ):
+        with pytest.raises(SwathError):
+            run_stream(segmenter, Frames(3), wishes)
+        assert old.read_text() == "old\n" * 1000
+    run_stream(plain, Frames(3), Wishes(lines=old))
+    assert [json.loads(line)["frame"] for line in old.read_text().splitlines()] == [0, 1, 2]
+
+
 def test_a_source_without_a_frame_leaves_no_file(segmenter: Segmenter, tmp_path: Path) -> None:
     with pytest.raises(SwathError, match="not one frame"):
         run_stream(segmenter, Frames(0), Wishes(videos={"overlay": tmp_path / "o.mp4"}))

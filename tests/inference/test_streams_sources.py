@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -13,8 +16,9 @@ from fakes import FakeCapture, avi, number_of, numbered
 from swath import SwathError
 from swath.inference.streams import open_source
 from swath.inference.streams.capture import Live, open_capture
-from swath.inference.streams.names import is_stream
+from swath.inference.streams.names import camera, is_stream, shown
 from swath.inference.streams.pipe import open_pipe
+from swath.inference.streams.promise import Promise
 
 
 def test_a_file_gives_every_frame_once_in_order_at_its_time(tmp_path: Path) -> None:
@@ -215,3 +219,117 @@ def test_a_video_that_was_opened_is_released(tmp_path: Path) -> None:
     from swath.inference.streams.capture import Video
 
     assert len(list(Video("a.avi", capture))) == 3 and not capture.isOpened()
+
+
+def test_a_server_that_lets_in_but_sends_nothing_is_given_up() -> None:
+    opened: list[FakeCapture] = []
+
+    def again() -> FakeCapture:
+        opened.append(FakeCapture([]))
+        return opened[-1]
+
+    source = Live("camera", FakeCapture([numbered(1)]), again, patience=0.2)
+    source._stopped.wait = lambda seconds: time.sleep(seconds / 20)  # type: ignore[method-assign]
+    assert len(list(source)) == 1
+    assert source.lost and source.returns == 0 and len(opened) >= 1
+
+
+@pytest.mark.parametrize("ending", [".avi", ".mkv", ".mp4"])
+@pytest.mark.parametrize("through_pipe", [False, True])
+def test_a_container_whose_end_is_missing_is_told(tmp_path: Path, ending: str, through_pipe: bool) -> None:
+    path = tmp_path / f"a{ending}"
+    if ending == ".avi":
+        avi(path, 60)
+    else:
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+        for number in range(60):
+            writer.write(numbered(number))
+        writer.release()
+    whole = index_first(path.read_bytes()) if ending == ".mp4" else path.read_bytes()
+    for length, lost in ((len(whole), False), (len(whole) * 6 // 10, True)):
+        path.write_bytes(whole[:length])
+        if through_pipe:
+            source = open_pipe(Dribble(path.read_bytes(), 777), raw=None, rate=None, live=False)
+        else:
+            source = open_source(path)
+        frames = len(list(source))
+        assert source.lost == lost and (frames == 60) != lost and frames > 5
+
+
+def index_first(data: bytes) -> bytes:
+    """An MP4 with its index before its pictures, as those on the web have it."""
+    parts, at = {}, 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        parts[data[at + 4 : at + 8]] = data[at : at + length]
+        at += length
+    index = bytearray(parts[b"moov"])
+    at = index.find(b"stco") + 8
+    for place in range(at + 4, at + 4 + 4 * int.from_bytes(index[at : at + 4], "big"), 4):
+        moved = int.from_bytes(index[place : place + 4], "big") + len(index)
+        index[place : place + 4] = moved.to_bytes(4, "big")
+    rest = b"".join(part for kind, part in parts.items() if kind not in (b"ftyp", b"moov"))
+    return parts[b"ftyp"] + bytes(index) + rest
+
+
+def test_the_promise_is_kept_however_the_bytes_come() -> None:
+    boxes = b"".join((len(body) + 8).to_bytes(4, "big") + kind + body for kind, body in BOXES)
+    for step in (1, 3, 7, 16, 1000):
+        for length, broken in ((len(boxes), False), (len(boxes) - 1, True), (45, True)):
+            promise = Promise()
+            for start in range(0, length, step):
+                promise.add(boxes[start : min(length, start + step)])
+            assert not promise.broken  # not yet
+            promise.ended = True
+            assert promise.broken == broken
+    promise = Promise()
+    promise.add(b"\xff\xd8\xff" * 100)
+    promise.ended = True
+    assert not promise.broken  # nothing was promised
+
+
+BOXES = ((b"ftyp", b"isom0000"), (b"free", b""), (b"mdat", bytes(100)), (b"moov", bytes(9)))
+
+
+def test_names_that_are_not_utf8_are_opened(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.avi"))
+    try:
+        avi(tmp_path / "a.avi", 4).rename(path)
+    except OSError:
+        pytest.skip("this file system has only names that are text")
+    source = open_source(path)
+    assert len(list(source)) == 4
+    assert source.name.endswith("\\udcff.avi") and source.name.encode()  # it can be printed
+
+
+def test_digits_that_are_no_numbers_name_no_camera() -> None:
+    for name in ("²", "٣", "9" * 5000):
+        assert camera(name) is None and not is_stream(name)
+
+
+def test_names_are_shown_without_passwords() -> None:
+    assert shown("rtsp://admin:a@b@camera:554/live") == "rtsp://camera:554/live"
+    assert shown("http://h/a@b?token=xyz&size=2") == "http://h/a@b?token=***&size=2"
+    assert shown("a@b/film.mp4") == "a@b/film.mp4"
+
+
+def test_decoding_of_piped_pictures_takes_time_but_waiting_for_them_does_not() -> None:
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8))[1].tobytes()
+
+    class Slow(Dribble):
+        def read(self, count: int = -1) -> bytes:
+            time.sleep(0.02)
+            return super().read(count)
+
+    frames = list(open_pipe(Slow(3 * data, len(data) // 5), raw=None, rate=None, live=False))
+    assert len(frames) == 3
+    assert all(0.0005 < frame.seconds < 0.09 for frame in frames)  # a picture comes in 0.1 s
+
+
+def test_a_container_in_a_pipe_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there"))
+    data = avi(tmp_path / "a.avi", 9).read_bytes()
+    source = open_pipe(Dribble(data), raw=None, rate=None, live=False)
+    assert list((tmp_path / "there").iterdir()) == []  # even if nobody asks for a frame
+    assert len(list(source)) == 9

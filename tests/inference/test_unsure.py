@@ -42,6 +42,24 @@ def test_what_is_below_the_threshold_has_a_class_of_its_own(sure: Segmentation) 
     assert result.unsure(0.3).threshold == 0.6, "what was left out does not come back"
 
 
+def test_a_class_of_that_name_loses_no_pixel(sure: Segmentation) -> None:
+    named = replace(sure, class_names=["unsure", *tiny.NAMES[1:]])
+    shares = named.unsure(0.6).shares()
+    assert sum(shares.values()) == pytest.approx(1)
+    labels = named.unsure(0.6).labels
+    assert shares["unsure"] == pytest.approx(((labels == 0) | (labels == 255)).mean())
+    assert set(named.unsure(0.6).legend()) == set(shares)
+
+
+def test_a_confidence_that_is_no_number_is_not_sure(sure: Segmentation) -> None:
+    assert sure.confidence is not None
+    broken = sure.confidence.copy()
+    broken[:5] = np.nan
+    for threshold in (0.0, 0.1):
+        labels = replace(sure, confidence=broken).unsure(threshold).labels
+        assert (labels[:5] == 255).all() and np.array_equal(labels[5:], sure.labels[5:])
+
+
 def test_the_ends_of_the_threshold(sure: Segmentation) -> None:
     assert np.array_equal(sure.unsure(0).labels, sure.labels) and "unsure" not in sure.unsure(0).shares()
     assert (sure.unsure(1).labels == 255).sum() == 70 * 89, "as sure as can be is sure enough"

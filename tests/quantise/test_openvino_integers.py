@@ -88,6 +88,12 @@ def padded_average(zero: int) -> Drawn:
     return drawn.levels(90).convolution()
 
 
+def average_of_what_was_padded(zero: int) -> Drawn:
+    drawn = Drawn().convolution(inputs=4).levels(zero)
+    drawn.add("Pad", drawn.constant("around", np.int64([0, 0, 1, 1, 0, 0, 1, 1])))
+    return drawn.add("AveragePool", kernel_shape=[3, 3], strides=[2, 2]).levels(90).convolution()
+
+
 def resized_in_its_own_batch() -> Drawn:
     """As torch's exporter writes it: batch and channels are those of what is resized."""
     drawn = Drawn().levels(128).convolution(inputs=4, stride=2).add("Relu").levels().convolution(stride=2).levels(90)
@@ -142,6 +148,7 @@ def positive_part_of_what_is_joined() -> Drawn:
 CASES = {
     "padded average of what may be negative": lambda: padded_average(100),
     "padded average of what may not": lambda: padded_average(0),
+    "average of what was padded": lambda: average_of_what_was_padded(100),
     "resize": resized_in_its_own_batch,
     "planes": resized_plane_by_plane,
     "shuffle": shaped_to_the_batch,

@@ -11,10 +11,10 @@ import pytest
 
 import tiny
 from swath import SwathError
-from swath.robustness import FAULTS, SEVERITIES, corrupt
+from swath.robustness import FAULTS, SEVERITIES, corrupt, scene
 from swath.robustness.camera import defocus, motion
 from swath.robustness.light import as_bytes, light, noisy, photon_quantiles, to_bytes, to_light
-from swath.robustness.scene import distances
+from swath.robustness.scene import Falling, distances, focal
 
 RANDOM = [name for name in FAULTS if name not in ("defocus", "jpeg", "overexposure", "underexposure")]
 
@@ -85,14 +85,43 @@ def test_fog_takes_contrast_by_measured_distance() -> None:
 
 def test_distances_are_measured_ones_where_there_are_any() -> None:
     depth = np.full((40, 60), 7.0, np.float32)
+    depth[10:20, 20:40] = 60
     depth[:10] = 0
     found = distances((40, 60), depth)
-    assert (found[10:] == 7).all() and (found[:10] > 1000).all(), "what is not measured of a measured picture is sky"
+    assert (found[10:] == depth[10:]).all() and (found[:10] > 1000).all(), "what is open above is sky"
     guess = distances((40, 60))
     assert guess[35].mean() < guess[22].mean() / 3, "the road is near below and far at the horizon"
     few = np.zeros((40, 60), np.float32)
     few[0, 0] = 3
     assert distances((40, 60), few)[0, 0] == 3 and np.array_equal(distances((40, 60), few)[1:], guess[1:])
+
+
+def test_holes_in_what_was_measured_are_as_far_as_what_is_beside_them() -> None:
+    depth = np.full((40, 60), 7.0, np.float32)
+    depth[:20, 30:] = 60
+    holed = depth.copy()
+    holed[35:] = 0  # the car's hood
+    holed[22:30, :4] = 0  # what only one eye sees
+    holed[5:9, 10:14] = holed[5:9, 40:44] = 0  # edges
+    assert np.array_equal(distances((40, 60), holed), depth)
+    holed[:3] = 0
+    found = distances((40, 60), holed)
+    assert (found[:3] > 1000).all() and np.array_equal(found[3:], depth[3:])
+    assert np.array_equal(distances((40, 60), found), found), "filled once is filled"
+    room = np.full((40, 60), 4.0, np.float32)
+    room[:8] = 0  # a window, as a Kinect sees it
+    assert (distances((40, 60), room) == 4).all()
+
+
+def test_there_are_as_many_drops_in_view_as_in_the_air(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[np.ndarray] = []
+    monkeypatch.setattr(scene, "_drawn", lambda size, lines, *_: ends.append(lines))
+    Falling(500.0, (1.0, 0.5), speed=5.0).cover((200, 300), rng())
+    middle = ends[0].mean(axis=1) / 16
+    inside = ((middle >= 0) & (middle < [300, 200])).all(axis=1).sum()
+    cubic_metres = (200 / focal((200, 300))) * (300 / focal((200, 300))) / 3 * (4**3 - 0.4**3)
+    assert inside == pytest.approx(500 * cubic_metres, rel=0.05)
+    assert len(middle) > 1.3 * inside, "those beside the picture reach into it"
 
 
 @pytest.mark.parametrize("fault", ["fog", "rain", "snow"])

@@ -184,3 +184,38 @@ def test_mistakes_are_one_line(
 def test_levels_are_told_in_words() -> None:
     assert FAULTS["rain"].level(1) == "5 mm/h" and FAULTS["underexposure"].level(5) == "-5 stops"
     assert all(len(set(fault.levels)) == 5 and fault.why for fault in FAULTS.values())
+
+
+def test_labels_that_ignore_everything_are_refused(source: Any, segmenter: Segmenter) -> None:
+    class Ignored(Counting):
+        def labels(self, index: int) -> np.ndarray:
+            return np.full_like(self.inner.labels(index), 255)
+
+    with pytest.raises(SwathError, match="ignore every pixel"):
+        stress(segmenter, Ignored(source), only=["jpeg"], severities=[1])
+
+
+def test_nothing_is_said_of_what_is_left_of_nothing(source: Any, segmenter: Segmenter) -> None:
+    found = stress(segmenter, source, only=["jpeg", "fog"], severities=[1])
+    nothing = replace(found, clean=replace(found.clean, scores=replace(found.clean.scores, miou=0.0)))
+    assert not any("keeps" in line for line in tables.remarks(nothing)) and "hurts most" not in page.text(nothing, {})
+    assert any("keeps" in line for line in tables.remarks(found)) and "hurts most" in page.text(found, {})
+
+
+def test_results_are_seen_even_where_they_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.dataset(tmp_path, 1)
+    tiny.weights(tmp_path / "w.safetensors", dataset="card.yaml")
+    monkeypatch.chdir(tmp_path)
+    command = ["stress", "w.safetensors", "--only", "jpeg", "--severity", "1", "--json"]
+
+    def full(*_: object) -> None:
+        raise SwathError("s.json: no room left on the disk")
+
+    monkeypatch.setattr(tables, "write_json", full)
+    assert main([*command, "s.json"]) == 2
+    assert "clean mIoU" in capsys.readouterr().out
+    monkeypatch.setattr("swath.robustness.stress", None)
+    assert main([*command, "card.yaml/s.json"]) == 2  # before anything is computed
+    assert "card.yaml: is a file, a folder of that name is needed" in capsys.readouterr().err

@@ -63,6 +63,7 @@ def test_weights_say_where_they_come_from(finished: Path) -> None:
     )
     last = list(csv.DictReader((finished / "metrics.csv").open()))[-1]
     assert meta.score["miou"] == float(last["miou"]) and meta.score["split"] == "val"
+    assert meta.score["train"] == "train", "on these it may not be judged"
     assert swath.load(finished / "best.safetensors")(torch.zeros(1, 3, 64, 96)).shape == (1, 3, 64, 96)
 
 

@@ -25,13 +25,16 @@ def listed(console: Console) -> None:
         console.print(line, style="dim", highlight=False)
 
 
-def how_it_times(protocol: Protocol, size: tuple[int, int]) -> str:
-    """In words, as far as it is unlike ours."""
+def how_it_times(protocol: Protocol, size: tuple[int, int], found: Repeated | None = None) -> str:
+    """In words, as far as it is unlike ours; `found`: as it was run here."""
     height, width = size
     loop = f"{protocol.passes} passes" if protocol.passes else f"passes for {protocol.seconds:g} s"
+    warmup = protocol.warmup
+    if found is not None:
+        loop, warmup = f"{found.passes} pass{'' if found.passes == 1 else 'es'}", found.warmup
     parts = [
         f"{width}x{height}, float32, batch 1",
-        f"{loop} after {protocol.warmup} of warm-up, the mean of the whole loop",
+        f"{loop} after {warmup} of warm-up, the mean of the whole loop",
         "numbers on the device in, logits at full size out, no mask",
         "every batch norm deleted" if protocol.norms == "deleted" else "batch norms not folded",
     ]
@@ -45,13 +48,15 @@ def show(console: Console, found: Repeated) -> None:
     protocol, (height, width) = found.protocol, found.size
     title = f"{found.network} at {width}x{height} on {device_name(found.device)}, by the protocol of {protocol.of}"
     console.print(title, style="bold", highlight=False)
-    note = f". {protocol.note[0].upper()}{protocol.note[1:]}." if protocol.note else "."
-    console.print(how_it_times(protocol, found.size) + note, style="dim", highlight=False)
-    fewer = protocol.passes and found.passes < protocol.passes
-    why = f" (it has {protocol.passes})" if fewer else ""
+    own = protocol.note and found.network in protocol.networks  # notes are about their networks
+    note = f". {protocol.note[0].upper()}{protocol.note[1:]}." if own else "."
+    console.print(how_it_times(protocol, found.size, found) + note, style="dim", highlight=False)
+    theirs = [f"{protocol.passes} passes"] if protocol.passes and found.passes != protocol.passes else []
+    theirs += [f"{protocol.warmup} of warm-up"] if found.warmup != protocol.warmup else []
+    why = f" (it has {' and '.join(theirs)})" if theirs else ""
     console.print(
         f"its figure here: [bold]{found.mean:.1f} ms, {1000 / found.mean:.1f} FPS[/bold], the mean of {found.passes} "
-        f"passes in one loop{why}",
+        f"pass{'' if found.passes == 1 else 'es'} in one loop{why}",
         highlight=False,
     )
     if found.claims:

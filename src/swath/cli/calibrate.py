@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swath.cli import opening, options
+from swath.cli.places import try_places
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from swath.cards import Card
     from swath.evaluation.temperature import Calibration
+    from swath.weights import WeightsMeta
 
 HELP = "make the confidence of weights honest: one temperature, stored with them"
 EXAMPLES = """
@@ -22,6 +28,8 @@ EXAMPLES = """
   swath calibrate best.safetensors --card my.yaml --split train --out sure.safetensors --json sure.json
   swath predict best.calibrated.safetensors photos/ --out out --unsure 95%   the threshold for 95 % right pixels
 """
+
+_CHECKED = ("right in each half by the other's, %",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,25 +62,36 @@ def run(arguments: argparse.Namespace) -> int:
     out = weights if arguments.in_place else Path(arguments.out or name)
     if out.suffix != ".safetensors":
         raise SwathError(f"--out {out}: weights are written as .safetensors; name it so")
+    try_places(out, arguments.json)
     options.set_threads(arguments.threads)
     meta = read_meta(weights)
     segmenter = Segmenter(weights, arguments.device, engine=opening.fixed_engine(arguments))
-    card = arguments.card or meta.dataset
-    if not card:
-        raise SwathError(f"{weights}: does not say which dataset it was trained on; give one with --card")
-    source = load_card(card).open(arguments.split, arguments.root)
-    with _progress(f"{source.card.name} {arguments.split}") as watch:
+    named = arguments.card or meta.dataset
+    if not named:
+        raise SwathError(f"{arguments.weights}: does not say which dataset it was trained on; give one with --card")
+    card = load_card(named)
+    source = card.open(arguments.split, arguments.root)
+    with _progress(f"{card.name} {arguments.split}") as watch:
         found = calibrate(segmenter, source, limit=arguments.limit, watch=watch)
-    stored = {"card": source.card.name, "split": arguments.split, **found.stored()}
-    describe_again(weights, out, temperature=found.temperature, calibration=stored)
-    if arguments.json:
-        _write_json(arguments.json, {"weights": str(weights), "temperature": found.temperature, **stored})
     many = "" if found.pictures == 1 else "s"
-    _show(found, f"{weights} on {source.card.name} {arguments.split}, {found.pictures} picture{many}")
-    _warn(arguments.split, meta.score)
+    seen = f", {segmenter.views}" if str(segmenter.views) else ""
+    _show(found, f"{arguments.weights} on {card.name} {arguments.split}, {found.pictures} picture{many}{seen}")
+    if found.useless:
+        raise SwathError(
+            f"{arguments.weights}: no temperature makes it honest on {card.name} {arguments.split}: {found.useless}. "
+            "Nothing was written; see with `swath evaluate` whether it is trained and has the card's classes"
+        )
+    known = meta if not arguments.card or _of_one_dataset(meta.dataset, arguments.card, card) else None
+    for line in _notes(arguments.split, card, known, found):
+        print(line)
+    where = {"card": card.name, "split": arguments.split}
+    describe_again(weights, out, temperature=found.temperature, calibration={**where, **found.stored()})
     print(f"written: {out}")
-    print(f"next:    swath predict {out} PICTURES --out out --unsure {_advice(found)}")
-    print(f"         swath export {out} --to onnx")
+    if arguments.json:
+        _write_json(arguments.json, {"weights": arguments.weights, **where, **found.told()})
+    unsure = ["--unsure", f"{100 * found.thresholds[0].accuracy:g}%"] if found.thresholds else []
+    print(f"next:    swath predict {shlex.quote(str(out))} PICTURES {shlex.join(['--out', 'out', *unsure])}")
+    print(f"         {shlex.join(['swath', 'export', str(out), '--to', 'onnx'])}")
     return 0
 
 
@@ -97,8 +116,9 @@ def _show(found: Calibration, title: str) -> None:
     table.add_row("negative log-likelihood", f"{found.nll_before:.4f}", f"{found.nll_after:.4f}")
     console.print(table)
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("right of the kept pixels", "least confidence", "left out"):
-        table.add_column(name, justify="right", no_wrap=True)
+    checked = _CHECKED if found.ece_checked is not None else ()
+    for name in ("right of the kept pixels", "least confidence", "left out", *checked):
+        table.add_column(name, justify="right", no_wrap=name not in _CHECKED)
     from swath.evaluation.temperature import TARGETS
 
     reached = {each.accuracy: each for each in found.thresholds}
@@ -107,23 +127,55 @@ def _show(found: Calibration, title: str) -> None:
         if each is None:
             table.add_row(f"{100 * target:g} %", "cannot be reached", "")
         else:
-            table.add_row(f"{100 * target:g} %", f"{each.confidence:.3f}", f"{100 * each.left_out:.1f} %")
+            halves = ", ".join("–" if half is None else f"{100 * half:.1f}" for half in each.checked)
+            cells = [f"{100 * target:g} %", f"{each.confidence:.3f}", f"{100 * each.left_out:.1f} %"]
+            table.add_row(*cells, *([halves] if halves else []))
     console.print(table)
 
 
-def _warn(split: str, score: dict[str, Any]) -> None:
-    """What a number may be used for."""
-    if split == "val":
-        chosen = ", and the weights were chosen on it" if score else ""
-        print(f"note: fitted on val{chosen}: errors told on val are a little too good from now on;")
-        print("      the line 'each half by the other's temperature' is the fair one. mIoU is not touched.")
-    elif split == "train":
-        print("note: fitted on pictures that the network was trained on, where it is more often right than")
-        print("      elsewhere: on new pictures it will be too sure; --split val is the better choice.")
+def _of_one_dataset(learnt: str, asked: str, card: Card) -> bool:
+    """Whether the names of splits mean the same pictures to the weights and to this card."""
+    from swath.cards import list_cards
+
+    if learnt in ("", asked, card.name, *card.aliases):
+        return True
+    stems = {re.match(r"[a-z]*", name.lower())[0] for name in (learnt, card.name)}  # type: ignore[index]
+    return card.builtin and learnt in list_cards() and len(stems) == 1
 
 
-def _advice(found: Calibration) -> str:
-    return f"{100 * found.thresholds[0].accuracy:g}%" if found.thresholds else "0.5"
+def _notes(split: str, card: Card, known: WeightsMeta | None, found: Calibration) -> Iterator[str]:
+    """What a number may be used for. `known`: weights of the same dataset."""
+    score = known.score if known else {}
+    learnt = _pictures(card, score.get("train", "train" if known else ""))
+    chosen = _pictures(card, score.get("split", "val" if score else ""))
+    asked = _pictures(card, split)
+    if asked & learnt:
+        others = [each for each in ("val", "test", *card.splits) if each in card.splits]
+        free = next((each for each in others if not _pictures(card, each) & learnt), None)
+        better = f"--split {free}" if free else "a split that it never saw"
+        yield f"note: fitted on {split}, pictures that the network was trained on, where it is more often right than"
+        yield f"      elsewhere: on new pictures it will be too sure; {better} is the better choice."
+        return
+    also = ", and the weights were chosen on it" if asked & chosen else ""
+    yield f"note: fitted on {split}{also}: errors told on {split} are a little too good from now on."
+    if found.ece_checked is not None:
+        yield "      What was found on one half and judged on the other is the fair figure. mIoU is not touched."
+
+
+def _pictures(card: Card, splits: str) -> set[str]:
+    """What splits are made of, as far as names tell: `trainval` and `train+val` of train and val, coarse labels are of
+    the same pictures."""
+    from swath.doctor.gather import named_splits
+    from swath.doctor.twins import role
+
+    names = [word.strip() for word in splits.split("+") if word.strip()]
+    with contextlib.suppress(SwathError):
+        names = named_splits(card, splits)
+    found: set[str] = set()
+    for name in names:
+        both = name.startswith("train") and not role(name)
+        found |= {"train", "val"} if both else {name if name.endswith("_extra") else role(name) or name}
+    return found
 
 
 def _sure(bins: list[Any]) -> float:

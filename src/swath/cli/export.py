@@ -106,6 +106,7 @@ def _model(arguments: argparse.Namespace, network: Network, place: Path) -> int:
 
     from swath import deploy
     from swath.data import read_image
+    from swath.deploy.bundle import files_of
 
     out = Path(arguments.out) if arguments.out else place.with_name(f"{place.stem}-{arguments.to}")
     alone = out.suffix in deploy.FORMATS.values()
@@ -126,16 +127,16 @@ def _model(arguments: argparse.Namespace, network: Network, place: Path) -> int:
         files = [path for path in (out, out.with_suffix(".bin")) if arguments.to == "openvino" or path == out]
         print(f"wrote {out} ({sum(path.stat().st_size for path in files) / 1e6:.2f} MB, {facts})")
     else:
-        files = [path for path in out.rglob("*") if path.is_file()]
-        model = sum(path.stat().st_size for path in files if path.name.startswith("model."))
-        print(f"wrote {out} ({len(files)} files, the model {model / 1e6:.2f} MB, {facts}); try it: swath verify {out}")
+        names = files_of(out)
+        model = sum((out / name).stat().st_size for name in names if name.startswith("model."))
+        print(f"wrote {out} ({len(names)} files, the model {model / 1e6:.2f} MB, {facts}); try it: swath verify {out}")
     return 0
 
 
 def _site(arguments: argparse.Namespace, network: Network, place: Path) -> int:
     from rich.console import Console
 
-    from swath.deploy.web import export_site
+    from swath.deploy.web.site import export_site, files_of
 
     if arguments.finish == "inside":
         raise SwathError("--to web finishes in the page, which is faster; leave out --finish inside")
@@ -147,7 +148,7 @@ def _site(arguments: argparse.Namespace, network: Network, place: Path) -> int:
             network, out, webgpu=not arguments.no_webgpu, runtime=arguments.runtime, pictures=arguments.picture
         )
     _print(report)
-    sizes = [path.stat().st_size for path in out.iterdir()]
+    sizes = [(out / name).stat().st_size for name in files_of(out)]
     print(f"wrote {out} ({len(sizes)} files, {sum(sizes) / 1e6:.1f} MB); see it: python -m http.server -d {out}")
     return 0
 

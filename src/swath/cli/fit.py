@@ -30,6 +30,8 @@ measured. The mask always has the picture's own size. Figures are kept in the ca
 on, another budget costs little, and --again measures anew. Status 1 where nothing keeps the budget.
 """
 
+_UNITS = ("ms", "s", "fps")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -116,13 +118,19 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from swath.cards import load_card
+    from swath.cli.places import try_places
     from swath.files import atomic_write
     from swath.fit import Settings, fit, page, tables, telling
 
     if arguments.report and Path(arguments.report).suffix.lower() not in (".html", ".htm"):
         raise SwathError(f"--report {arguments.report}: is written as .html; name it so")
+    for word in arguments.models:
+        if word.lower() in _UNITS:
+            time = f"{arguments.latency:g}{word}"
+            raise SwathError(f"'{word}': is no network; write the time and its unit as one word: --latency {time}")
     if arguments.card and arguments.num_classes:
         raise SwathError("--card names the classes, and --num-classes counts them; give one of the two")
+    try_places(arguments.report, arguments.csv)
     options.set_threads(arguments.threads)
     card = load_card(arguments.card) if arguments.card else None
     settings = Settings(
@@ -143,24 +151,25 @@ def run(arguments: argparse.Namespace) -> int:
     with watched() as watch:
         outcome = fit(settings, card, arguments.root, arguments.split, watch)
     steps = telling.next_steps(outcome, arguments.card, arguments.root) if outcome.proposal else []
-    if arguments.report:
-        page.write(arguments.report, outcome, steps)
-    if arguments.csv:
-        with atomic_write(arguments.csv, "w") as file:
-            file.write(tables.as_csv(outcome))
     console = Console()
     tables.show(console, outcome)
     for who, reason in outcome.failures.items():
         print(f"swath: {who}, left out: {reason}", file=sys.stderr)
     if outcome.proposal is None:
         print(f"swath: {telling.nothing(outcome)}", file=sys.stderr)
+    else:
+        console.print(f"proposed: {telling.proposal(outcome)}", style="bold", highlight=False, markup=False)
+    if arguments.report:
+        page.write(arguments.report, outcome, steps)
+    if arguments.csv:
+        with atomic_write(arguments.csv, "w") as file:
+            file.write(tables.as_csv(outcome))
+    if outcome.proposal is None:
         return 1
-    console.print(f"proposed: {telling.proposal(outcome)}", style="bold", highlight=False, markup=False)
     if arguments.verify:
         _verify(outcome)
-    for step in steps[1:]:
-        print(f"to time it again: {step}")
-    print(f"next: {steps[0]}")
+    for what, step in steps:
+        print(f"{what}: {step}")
     return 0
 
 

@@ -77,11 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.weights, arguments.inputs = _weights_and_inputs([*filter(None, [arguments.weights]), *arguments.inputs])
     if predict_archive.wanted(arguments):
         return predict_archive.run(arguments)
-    from swath.inference.streams.names import is_stream
+    from swath.inference.streams.names import is_stream, shown
 
     streams = [name for name in arguments.inputs if is_stream(name)]
     if streams and len(arguments.inputs) > 1:
-        raise SwathError(f"{streams[0]}: videos and streams are segmented one at a time; name it alone")
+        raise SwathError(f"{shown(streams[0])}: videos and streams are segmented one at a time; name it alone")
     if streams:
         if Path(streams[0]).is_file() and not (arguments.jsonl or arguments.display):
             arguments.out = arguments.out or OUT

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from swath.cli import opening, options
+from swath.cli.places import try_places
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -58,11 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from swath.inference.streams import Wishes, open_source, run_stream
+    from swath.inference.streams.names import shown
 
     name = arguments.inputs[0]
     videos, labels = _outputs(arguments)
     if not (videos or labels or arguments.jsonl or arguments.display):
-        raise SwathError(f"{name}: say what is to come of it: --out seen.mp4, --jsonl shares.jsonl or --display")
+        raise SwathError(f"{shown(name)}: say what is to come of it: --out seen.mp4, --jsonl shares.jsonl or --display")
+    _keep_apart(arguments, videos)
+    try_places(arguments.json)
     options.set_threads(arguments.threads)
     segmenter = opening.segmenter(arguments, opening.video(name), unsure=arguments.unsure)
     source = open_source(
@@ -75,8 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         wishes = Wishes(
             videos=videos,
             labels=labels,
-            lines=_lines(arguments.jsonl, stack),
-            lines_name=arguments.jsonl or "",
+            lines=_lines(arguments.jsonl),
             display=arguments.display,
             alpha=arguments.alpha,
             legend=arguments.legend,
@@ -90,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write_json(Path(arguments.json), source, outcome)
     if received and not source.live:
-        raise SwathError(f"{name}: stopped after {outcome.frames} frames; the results up to there are kept")
+        raise SwathError(f"{source.name}: stopped after {outcome.frames} frames; the results up to there are kept")
     if source.lost:
-        raise SwathError(f"{name}: dropped and did not come back; the {outcome.frames} frames before are kept")
+        raise SwathError(_lost(name, source, outcome.frames))
     return 128 + signal.SIGTERM if signal.SIGTERM in received else 0
 
 
@@ -110,31 +114,54 @@ def _outputs(arguments: argparse.Namespace) -> tuple[dict[str, Path], Path | Non
             raise SwathError(f"{out}: one file holds one video; give --out a folder for {' and '.join(videos)}")
         if not videos:
             raise SwathError(f"{out}: label maps are pictures; give --out a folder")
-        if Path(name).exists() and out.exists() and out.samefile(name):
-            raise SwathError(f"{out}: would overwrite the video that is read; choose another --out")
         return {videos[0]: out}, out.with_name(f"{out.stem}_labels") if "labels" in write else None
     if out.suffix and not out.is_dir():
         raise SwathError(f"{out}: videos are written as {', '.join(ENDINGS)}; give it such a name, or a folder")
     if Path(name).exists():
-        stem = Path(name).stem
+        stem = os.fsencode(Path(name).stem).decode("utf-8", "replace")  # no video can be written by another name
     else:
         stem = "pipe" if name == "-" else "stream" if "://" in name else f"camera{name}"
     return {kind: out / f"{stem}_{kind}.mp4" for kind in videos}, out / f"{stem}_labels" if "labels" in write else None
 
 
-def _lines(name: str | None, stack: Any) -> IO[str] | None:
+def _keep_apart(arguments: argparse.Namespace, videos: dict[str, Path]) -> None:
+    """Nothing that is read is written over, and no two things are written into one file."""
+    taken = [("the video that is read", Path(arguments.inputs[0])), ("the weights", Path(arguments.weights))]
+    taken = [(what, path) for what, path in taken if path.exists()]
+    wanted = [("--out", path) for path in videos.values()]
+    wanted += [(f"--{flag}", Path(told)) for flag in ("jsonl", "json") if (told := getattr(arguments, flag))]
+    for flag, path in wanted:
+        if flag == "--jsonl" and str(path) == "-":
+            continue
+        if path.is_dir():
+            raise SwathError(f"{path}: is a folder; give {flag} the name of a file")
+        for what, other in taken:
+            if _same(path, other):
+                raise SwathError(f"{path}: would overwrite {what}; choose another {flag}")
+        taken.append((f"what {flag} writes", path))
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def _lines(name: str | None) -> IO[str] | Path | None:
     import sys
 
-    from swath.files import make_folder, write_error
+    return sys.stdout if name == "-" else Path(name) if name else None
 
-    if name is None or name == "-":
-        return sys.stdout if name else None
-    make_folder(Path(name).parent)
-    try:
-        file: IO[str] = stack.enter_context(Path(name).open("w", encoding="utf-8"))  # noqa: SIM115
-    except OSError as error:
-        raise write_error(Path(name), error) from error
-    return file
+
+def _lost(name: str, source: Source, frames: int) -> str:
+    from swath.inference.streams.names import is_address
+
+    if source.live:
+        return f"{source.name}: dropped and did not come back; the {frames} frames before are kept"
+    of = f" of {source.total}" if source.total else ""
+    if is_address(name):
+        return f"{source.name}: broke off, and asking again gave no more; the {frames}{of} frames before are kept"
+    return f"{source.name}: is cut off, its end is missing; the {frames}{of} frames before are kept"
 
 
 def _signals(stopping: threading.Event) -> AbstractContextManager[list[int]]:
@@ -170,12 +197,14 @@ def _tell(console: Console, source: Source, outcome: Outcome, written: list[str]
     """What became of it, and where the time went."""
     from rich.table import Table
 
+    from swath.inference.streams.names import shown
+
     budget = outcome.budget
     counts = {"dropped": outcome.dropped, "broken": source.broken, "reconnected": source.returns}
     more = "".join(f", {count} {what}" for what, count in counts.items() if count)
     for file in written:
         note = outcome.notes.get(file)
-        console.print(f"{source.name} -> {file}{f' ({note})' if note else ''}", markup=False)
+        console.print(f"{source.name} -> {shown(file)}{f' ({note})' if note else ''}", markup=False)
     console.print(f"{outcome.frames} frames in {budget.seconds:.1f} s: {budget.rate:.1f} frames/s{more}", markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("ms a frame")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swath.cli import opening, options
+from swath.cli.places import try_places
 from swath.errors import SwathError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         path = getattr(arguments, name)
         if path and Path(path).suffix.lower() not in endings:
             raise SwathError(f"--{name} {path}: is written as {' or '.join(endings)}; name it so")
+    try_places(*(getattr(arguments, name) for name in ENDINGS))
     options.set_threads(arguments.threads)
     views = options.views(arguments)
     segmenter = Segmenter(arguments.weights, arguments.device, engine=opening.fixed_engine(arguments), views=views)
@@ -70,28 +72,30 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             watch=watch,
         )
+    many = "" if found.pictures == 1 else "s"
+    tables.show(found, f"{arguments.weights} on {source.card.name} {arguments.split}, {found.pictures} picture{many}")
+    seen = str(segmenter.views)
     facts = {
         "weights": arguments.weights,
         "card": source.card.name,
         "split": arguments.split,
         "pictures": found.pictures,
         "seed": arguments.seed,
-        **({"views": str(views)} if str(views) else {}),
+        **({"views": seen} if seen else {}),
     }
-    if arguments.json:
-        tables.write_json(arguments.json, found, facts)
-    if arguments.csv:
-        tables.write_csv(arguments.csv, found)
-    if arguments.report:
-        runtime = segmenter.runtime
-        told = {key: str(value) for key, value in facts.items() if key != "pictures"}
-        page.write(arguments.report, found, {**told, "engine": runtime.engine, "device": runtime.device})
-    many = "" if found.pictures == 1 else "s"
-    tables.show(found, f"{arguments.weights} on {source.card.name} {arguments.split}, {found.pictures} picture{many}")
-    for kind in ENDINGS:
-        if getattr(arguments, kind):
-            print(f"{kind}: {getattr(arguments, kind)}")
+    runtime = segmenter.runtime
+    told = {key: str(value) for key, value in facts.items() if key != "pictures"}
+    told |= {"engine": runtime.engine, "device": runtime.device}
+    _write("json", arguments.json, lambda path: tables.write_json(path, found, facts))
+    _write("csv", arguments.csv, lambda path: tables.write_csv(path, found))
+    _write("report", arguments.report, lambda path: page.write(path, found, told))
     return 0
+
+
+def _write(kind: str, path: str | None, write: Callable[[str], None]) -> None:
+    if path:
+        write(path)
+        print(f"{kind}: {path}")
 
 
 def _names(text: str) -> list[str]:

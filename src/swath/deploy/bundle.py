@@ -38,26 +38,31 @@ def bundle(
     precision: Precision = "fp32",
     pictures: Iterable[tuple[str, Tensor]] = (),
 ) -> Report:
-    """Export a network, or a file of weights, into a folder; the arguments are those of `export`. An older bundle there
-    is replaced when the new one is whole."""
+    """Export a network, or a file of weights, into a folder; the arguments are those of `export`. The files of an older
+    bundle there are replaced when the new one is whole; other files stay."""
     network = model if isinstance(model, Network) else _load(Path(model))
     check_request(network, to, finish, precision)
     folder = Path(folder)
-    with new_folder(folder, LIST, "bundle") as new:
+    with new_folder(folder, LIST, "bundle", files_of) as new:
         path = new / f"model{FORMATS[to]}"
         vectors = Vectors(new / VECTORS)
         report = export(
             network, path, to, finish=finish, size=size, precision=precision, pictures=pictures, witness=vectors.add
         )
         about = _about(network, to, finish, size, precision)
-        (new / "README.txt").write_text(readme(to, about), "utf-8")
-        (new / "verify.py").write_text(script(to, finish == "inside"), "utf-8")
+        (new / "README.txt").write_text(readme(about), "utf-8")
+        (new / "verify.py").write_text(script(about), "utf-8")
         about["vectors"] = vectors.listed
         about["files"] = {
             each.relative_to(new).as_posix(): sha256(each) for each in sorted(new.rglob("*")) if each.is_file()
         }
         (new / LIST).write_text(json.dumps(about, indent=1), "utf-8")
     return Report(str(folder), report.checks)
+
+
+def files_of(folder: Path) -> set[str]:
+    """The files of a folder that are the bundle's."""
+    return {*dict(json.loads((folder / LIST).read_text("utf-8"))["files"]), LIST}
 
 
 def sha256(path: Path) -> str:
@@ -139,5 +144,6 @@ def _about(
         "align_corners": description.align_corners,
         "multiple": description.multiple,
         "min_size": list(description.min_size),
+        "short_side": None if size else description.learnt_side,
         "preprocess": meta.preprocesses["image"],
     }

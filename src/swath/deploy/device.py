@@ -115,29 +115,14 @@ for name, digest in about["files"].items():
         sys.exit(f"{name}: is missing, or is not as it was exported")
 model = here / about["model"]
 LOAD
-
-def places(logits, pixels):
-    """Of each pixel: the logits before and behind it, and how far it is on its way between them."""
-    at = np.arange(pixels, dtype=np.float32)
-    corners = at * np.float32((logits - 1) / max(pixels - 1, 1))
-    centres = np.maximum((at + np.float32(0.5)) * np.float32(logits / pixels) - np.float32(0.5), 0)
-    at = corners if about["align_corners"] else centres
-    low = np.minimum(at.astype(np.int64), logits - 1)
-    return low, np.minimum(low + 1, logits - 1), at - low
-
-def finish(logits, height, width):
-    (top, bottom, y), (left, right, x) = places(logits.shape[1], height), places(logits.shape[2], width)
-    rows = logits[:, top] * (1 - y)[:, None] + logits[:, bottom] * y[:, None]
-    return (rows[:, :, left] * (1 - x) + rows[:, :, right] * x).argmax(0)
-
+ENLARGE
 failed = False
 for each in about["vectors"]:
     (h, w), read = each["size"], lambda key: np.fromfile(here / each[key], np.uint8)
     tall, wide = (-(-max(pair) // about["multiple"]) * about["multiple"] for pair in zip((h, w), about["min_size"]))
     image = np.pad(read("picture").reshape(h, w, -1), ((0, tall - h), (0, wide - w), (0, 0)), "edge")
     answer = np.asarray(run(image[None]))[0]
-    labels = (answer if about["finish"] == "inside" else finish(answer, tall, wide))[:h, :w]
-    differ = labels != read("labels").reshape(h, w)
+    differ = LABELS[:h, :w] != read("labels").reshape(h, w)
     wrong = (differ & (read("sure").reshape(h, w) > 0)).mean()
     failed |= bool(wrong > each["limit"])
     print(f"{each['name']:<24} {f'{w}x{h}':>9} {differ.mean():9.4%} differ, {wrong:9.4%} without being ties")
@@ -145,13 +130,25 @@ print("FAILED: more differs than may" if failed else "agrees with the original")
 sys.exit(failed)
 '''
 
+_ENLARGE = '''
+def enlarge(logits, pixels):
+    """To that many columns, bilinearly; then columns and rows change places."""
+    last, at = logits.shape[2] - 1, np.arange(pixels, dtype=np.float32)
+    at = AT
+    low = np.minimum(at.astype(np.int64), last)
+    between = logits[:, :, low] * (1 - (at - low)) + logits[:, :, np.minimum(low + 1, last)] * (at - low)
+    return between.swapaxes(1, 2)
+'''
+_CORNERS = "at * (last / max(pixels - 1, 1))  # align_corners"
+_CENTRES = "np.maximum((at + 0.5) * ((last + 1) / pixels) - 0.5, 0)"
+
 _README = """\
 {network} as {format} ({precision}), exported by swath {swath}
 
   python verify.py      are the answers here those of the original? Needs numpy and {needs}
   swath verify .        the same with a table by class, where swath is installed
 
-What goes in is `image`: uint8, batch x height x width x {channels}, {order}, {sizes}.
+What goes in is `image`: uint8, batch x height x width x {channels}, {order}, {sizes}.{learnt}
 What comes out is {output}.
 Classes, colours and all that is needed to read the answer stand in bundle.json.
 
@@ -166,28 +163,40 @@ answer = run(pixels)
 """
 
 
-def script(to: str, inside: bool) -> str:
-    """The text of verify.py."""
-    device = DEVICES[to]
-    return _SCRIPT.replace("NEEDS", device.needs).replace("LOAD", _filled(device.load, inside))
+def script(about: dict[str, Any]) -> str:
+    """The text of verify.py; `about` is what bundle.json says."""
+    device = DEVICES[about["format"]]
+    inside = about["finish"] == "inside"
+    enlarge = _ENLARGE.replace("AT", _CORNERS if about["align_corners"] else _CENTRES)
+    parts = {
+        "NEEDS": device.needs,
+        "LOAD": _filled(device.load, inside),
+        "ENLARGE": "" if inside else enlarge,
+        "LABELS": "answer" if inside else "enlarge(enlarge(answer, wide), tall).argmax(0)",
+    }
+    text = _SCRIPT
+    for word, part in parts.items():
+        text = text.replace(word, part)
+    return text
 
 
-def readme(to: str, about: dict[str, Any]) -> str:
+def readme(about: dict[str, Any]) -> str:
     """The text of README.txt; `about` is what bundle.json says."""
-    device = DEVICES[to]
+    device = DEVICES[about["format"]]
     inside = about["finish"] == "inside"
     corners = about["align_corners"]
     output = (
         "`labels`: uint8, batch x height x width, the class of each pixel"
         if inside
         else f"`logits`: float32, batch x classes x height/{about['stride']} x width/{about['stride']}; enlarge them\n"
-        f"bilinearly (align_corners={corners}) and take the largest, as `finish` in verify.py does"
+        f"bilinearly (align_corners={corners}) and take the largest, as verify.py does"
     )
     text = _README.format(
         **{key: about[key] for key in ("network", "format", "precision", "swath", "channels")},
         needs=device.needs,
         order="RGB" if about["channels"] == 3 else "channels in the order of training",
         sizes=_sizes(about),
+        learnt=_learnt(about),
         output=output,
         title=device.title,
         python=f'from pathlib import Path\nmodel = Path("{about["model"]}")\n' + _filled(device.load, inside),
@@ -206,3 +215,10 @@ def _sizes(about: dict[str, Any]) -> str:
     height, width = about["min_size"]
     whole = f", sides in multiples of {about['multiple']}" if about["multiple"] != 1 else ""
     return f"any size from {width}x{height} (width x height){whole}"
+
+
+def _learnt(about: dict[str, Any]) -> str:
+    """A line about the size at which things are as large as the network learnt them."""
+    if not (side := about["short_side"]):
+        return ""
+    return f"\nResize pictures to {side} pixels on the shorter side: the network learnt things at that size."

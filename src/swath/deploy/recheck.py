@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ import torch
 
 from swath.deploy.bundle import LIST, VERSION, sha256
 from swath.deploy.exporter import FORMATS
+from swath.deploy.folders import is_inside
 from swath.errors import SwathError
-from swath.inference import Segmenter
+from swath.inference import Segmenter, Views
+from swath.inference.runtimes.engines import default_engine
 
 Array = npt.NDArray[np.uint8]
 
@@ -95,7 +97,9 @@ def recheck(folder: str | Path, device: str = "cpu", watch: Callable[[int, int],
     vectors = [_vector(folder, about, each) for each in about["vectors"]]
     if about["format"] == "tensorrt" and device == "cpu":
         device = "cuda"
-    segmenter = Segmenter(folder / about["model"], device)
+    model = folder / about["model"]
+    # By the engine of the bundle, though another may be the fastest here; and every picture as it is.
+    segmenter = Segmenter(model, device, engine=default_engine(model.suffix), views=Views())
     if segmenter.num_classes != len(about["classes"]):
         raise SwathError(
             f"{folder}: {about['model']} has {segmenter.num_classes} classes, {LIST} names {len(about['classes'])}; "
@@ -132,6 +136,8 @@ def read_list(folder: Path) -> dict[str, Any]:
             raise ValueError(f"the format {about['format']!r} is unknown")
         if about["model"] not in about["files"]:
             raise ValueError(f"the model {about['model']!r} is not among its files")
+        if Path(about["model"]).suffix != FORMATS[about["format"]]:
+            raise ValueError(f"the model {about['model']!r} is no file of {about['format']}")
         if not about["vectors"]:
             raise ValueError("it has no pictures to try")
         for each in about["vectors"]:
@@ -160,8 +166,7 @@ def _need(found: Any, wanted: dict[str, type]) -> None:
 
 def _check_file(folder: Path, name: str, digest: object) -> None:
     """A file of the bundle lies in it, and is what was exported."""
-    parts = PurePosixPath(name)
-    if not name or parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name or "\0" in name:
+    if not is_inside(name):
         raise SwathError(f"{folder / LIST}: names '{name}', which is no file inside the bundle; do not trust it")
     path = folder / name
     if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):

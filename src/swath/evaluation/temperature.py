@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 from swath.errors import SwathError
 from swath.evaluation.evaluator import check_classes
 from swath.evaluation.metrics import Score
-from swath.evaluation.page.calibration import CalibrationCounts
+from swath.evaluation.page.calibration import CalibrationCounts, totals
 from swath.inference.ahead import ahead
 from swath.inference.blend import Axis
 from swath.report import Bin
@@ -50,17 +50,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Pixels at least so sure are right as often as is wanted; `left_out` is the share of the others."""
+    """Pixels at least so sure are right as often as is wanted; `left_out` is the share of the others. `checked` is how
+    often they are right in each half of the pictures by the threshold of the other half (None: there is none)."""
 
     accuracy: float  # that was wanted
     confidence: float
     left_out: float
+    checked: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What was found. `ece_after` is on the pictures that the temperature was fitted on; `ece_checked` on others: each
-    half of the pictures at the temperature of the other half (None where there is but one picture)."""
+    half of the pictures at the temperature of the other half, the mean of both (None of one picture)."""
 
     temperature: float
     pictures: int
@@ -75,6 +77,13 @@ class Calibration:
     bins_after: list[Bin]
     thresholds: list[Threshold]  # those that can be reached
 
+    @property
+    def useless(self) -> str:
+        """Why this temperature, at an end of those that are looked at, makes nothing honest; empty where it does."""
+        if self.temperature >= _HIGH:
+            return "its confidence says nothing of where it is right"
+        return "it is right however unsure it is" if self.temperature <= _LOW else ""
+
     def stored(self) -> dict[str, Any]:
         """What a file of weights keeps of it."""
         return {
@@ -85,9 +94,26 @@ class Calibration:
             "ece_after": round(self.ece_after, 6),
             "ece_checked": None if self.ece_checked is None else round(self.ece_checked, 6),
             "thresholds": {
-                f"{100 * each.accuracy:g}": {"confidence": each.confidence, "left_out": round(each.left_out, 6)}
+                f"{100 * each.accuracy:g}": {
+                    "confidence": each.confidence,
+                    "left_out": round(each.left_out, 6),
+                    "checked": [None if half is None else round(half, 6) for half in each.checked],
+                }
                 for each in self.thresholds
             },
+        }
+
+    def told(self) -> dict[str, Any]:
+        """Every number."""
+        return {
+            "temperature": self.temperature,
+            **self.stored(),
+            "nll_before": self.nll_before,
+            "nll_after": self.nll_after,
+            "confidence_before": totals(self.bins_before)[0],
+            "confidence_after": totals(self.bins_after)[0],
+            "bins_before": [asdict(each) for each in self.bins_before],
+            "bins_after": [asdict(each) for each in self.bins_after],
         }
 
 
@@ -117,8 +143,8 @@ def collect(
     check_classes(segmenter, source.card)
     if not segmenter.gives_logits:
         raise SwathError(f"{segmenter.name}: answers labels, without how sure it is; calibrate the weights instead")
-    if not segmenter.views.plain:
-        raise SwathError("a temperature is found for whole pictures at their own size; leave out the views")
+    if segmenter.views.several:
+        raise SwathError("a temperature is found for whole pictures that are seen once; leave out the other views")
     total = len(source) if limit is None else min(limit, len(source))
     if total < 1:
         raise SwathError(f"{source.card.name}: there is no picture to look at; check the split and the root folder")
@@ -164,8 +190,9 @@ def fit(logits: Tensor, truth: Tensor) -> float:
 def judged(sample: Sample, temperature: float, targets: Sequence[float] = TARGETS) -> Calibration:
     """What a temperature makes of the sample."""
     before, after = (_counted(sample, each) for each in (1.0, temperature))
-    labels = sample.logits.argmax(1)
-    hit = labels == sample.truth
+    hit = sample.logits.argmax(1) == sample.truth
+    halves = _halves(sample, targets)
+    found = thresholds(confidences(sample.logits, temperature), hit, targets)
     return Calibration(
         temperature=temperature,
         pictures=sample.pictures,
@@ -175,10 +202,10 @@ def judged(sample: Sample, temperature: float, targets: Sequence[float] = TARGET
         nll_after=nll(sample.logits, sample.truth, temperature),
         ece_before=before.ece() or 0.0,
         ece_after=after.ece() or 0.0,
-        ece_checked=_checked(sample),
+        ece_checked=sum(half.share * half.ece for half in halves) if halves else None,
         bins_before=before.bins(),
         bins_after=after.bins(),
-        thresholds=thresholds(confidences(sample.logits, temperature), hit, targets),
+        thresholds=[replace(each, checked=tuple(half.right[each.accuracy] for half in halves)) for each in found],
     )
 
 
@@ -230,10 +257,12 @@ def _logits_at(segmenter: Segmenter, image: NDArray[np.uint8], pixels: Tensor) -
     height, width = image.shape[:2]
     ready = segmenter.prepare(torch.from_numpy(np.ascontiguousarray(image))[None])
     answer = segmenter.runtime.run(ready)[0].float().cpu()
+    (seen,) = segmenter.views.sizes(height, width)
     rows, columns = (
         Axis.of(
             (height, width)[axis],
             logits=answer.shape[1 + axis],
+            shown=seen[axis],
             padded=ready.shape[1 + axis],
             align_corners=segmenter.description.align_corners,
         )
@@ -268,16 +297,33 @@ def _counted(sample: Sample, temperature: float) -> CalibrationCounts:
     return counts
 
 
-def _checked(sample: Sample) -> Score:
-    """The calibration error where each half of the pictures is judged at the temperature of the other half."""
+@dataclass(frozen=True)
+class _Half:
+    """Half of the pictures, judged by what was found on the other half."""
+
+    share: float  # of all pixels
+    ece: float
+    right: dict[float, Score]  # by the accuracy that was wanted: of the pixels that the other half's threshold keeps
+
+
+def _halves(sample: Sample, targets: Sequence[float]) -> list[_Half]:
+    """Each by itself: too sure here and too unsure there, which is what this finds, would be honest on average."""
     first = sample.picture < sample.pictures / 2  # not every other one: neighbours are often frames of one video
     if not first.any() or first.all():
-        return None
-    counts = CalibrationCounts(sample.logits.shape[1])
+        return []
+    found = []
     for half in (first, ~first):
-        temperature = fit(sample.logits[~half], sample.truth[~half])
-        logits, truth = sample.logits[half], sample.truth[half]
-        labels = logits.argmax(1)
-        sure = confidences(logits, temperature)
-        counts.update(labels.to(torch.uint8).numpy(), sure.numpy(), (labels == truth).numpy())
-    return counts.ece()
+        mine, others = (
+            Sample(sample.logits[part], sample.truth[part], sample.picture[part], sample.pictures)
+            for part in (half, ~half)
+        )
+        temperature = fit(others.logits, others.truth)
+        told = thresholds(confidences(others.logits, temperature), others.logits.argmax(1) == others.truth, targets)
+        sure, hit = confidences(mine.logits, temperature), mine.logits.argmax(1) == mine.truth
+        right: dict[float, Score] = dict.fromkeys(targets)
+        for each in told:
+            kept = sure >= each.confidence
+            right[each.accuracy] = float(hit[kept].double().mean()) if kept.any() else None
+        share = len(mine.truth) / len(sample.truth)
+        found.append(_Half(share, _counted(mine, temperature).ece() or 0.0, right))
+    return found

@@ -10,7 +10,7 @@ from statistics import median
 
 from swath.errors import SwathError
 from swath.fit.outcome import Outcome
-from swath.fit.telling import benchmark_words
+from swath.fit.telling import benchmark_words, milliseconds
 
 PROCESSES = 3
 _CALLS = 40
@@ -35,7 +35,7 @@ def verdict(predicted: float, found: list[float]) -> str:
     """The ratio, and whether it is close."""
     middle = median(found)
     ratio = middle / predicted
-    runs = ", ".join(f"{each:.1f}" for each in found)
+    runs = ", ".join(milliseconds(each).removesuffix(" ms") for each in found)
     said = (
         f"within {CLOSE:.0%}"
         if abs(ratio - 1) <= CLOSE
@@ -43,6 +43,6 @@ def verdict(predicted: float, found: list[float]) -> str:
         "measures both anew"
     )
     return (
-        f"measured again: {middle:.1f} ms, the median of {len(found)} fresh processes ({runs}), predicted "
-        f"{predicted:.1f}: {ratio:.2f} times as long, {said}"
+        f"measured again: {milliseconds(middle)}, the median of {len(found)} fresh processes ({runs}), predicted "
+        f"{milliseconds(predicted)}: {ratio:.2f} times as long, {said}"
     )

@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from swath.cards import load_card
 from swath.data import Source
 from swath.errors import SwathError
 from swath.fit.candidates import Size
+from swath.fit.identity import identity
 from swath.fit.memory import own_folder
 from swath.inference import Segmenter, Views
 from swath.inference.runtimes import converted
 from swath.networks import Network
 from swath.quantise.engines import files
 from swath.quantise.engines.makers import engine_of, quantised
-from swath.quantise.engines.pictures import Calibration
+from swath.quantise.engines.pictures import Calibration, Part, spread
 from swath.quantise.engines.processor import weight_range
 
 _KEPT = 16  # files; the ones that were not used for longest go
@@ -30,15 +33,15 @@ def file(network: Network, train: Source | None, size: Size) -> Path:
     folder = own_folder()
     if folder is None:
         raise SwathError("there is no home folder to keep files of 8 bits in; set XDG_CACHE_HOME")
-    count = _PICTURES[train is not None]
-    told = f"{converted.fingerprint(network)} {train.card.name if train else 'streets'} {count} {size}"
+    part = _chosen(train)
+    told = f"{converted.fingerprint(network)} {ranges(train, size)}"
     path = folder / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.onnx"
     if path.is_file():
         path.touch()
         return path
     plain = converted.prepare(network, ".onnx")
     segmenter = Segmenter(plain, engine="onnxruntime", views=Views(size=size))
-    pictures = Calibration(train or load_card("streets").open("val"), segmenter, count, 0)
+    pictures = Calibration(part, segmenter, len(part), 0)
     for _ in pictures.check():
         pass
     weights = weight_range()
@@ -52,6 +55,17 @@ def file(network: Network, train: Source | None, size: Size) -> Path:
     temporary.replace(path)
     _tidy(sorted(folder.glob("*.onnx"), key=lambda each: each.stat().st_mtime))
     return path
+
+
+def ranges(train: Source | None, size: Size) -> str:
+    """Equal where the ranges of the numbers are: what they are found with."""
+    part = _chosen(train)
+    return f"{identity(part.source, part.chosen)} {size}"
+
+
+def _chosen(train: Source | None) -> Part:
+    source = train or load_card("streets").open("val")
+    return Part(source, spread(len(source), _PICTURES[train is not None], np.random.default_rng(0)))
 
 
 def _tidy(paths: Sequence[Path]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from swath.fit.candidates import SCALES, WIDTHS, Size, Trial
@@ -43,7 +45,14 @@ class Figure:
     p50: float
     p90: float
     calls: int
-    date: str
+    date: str  # as datetime writes it, in UTC
+
+    def seconds_old(self) -> float:
+        """Endless where it does not say."""
+        try:
+            return (datetime.now(UTC) - datetime.fromisoformat(self.date)).total_seconds()
+        except (ValueError, TypeError):
+            return math.inf
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,12 @@ svg.chart .beyond { fill: var(--bad); opacity: .05; }
 </style>"""
 
 
-def write(path: str | Path, outcome: Outcome, steps: Sequence[str]) -> None:
+def write(path: str | Path, outcome: Outcome, steps: Sequence[tuple[str, str]]) -> None:
     """Write it; `steps` are commands to type next."""
     write_page(path, text(outcome, steps))
 
 
-def text(outcome: Outcome, steps: Sequence[str]) -> str:
+def text(outcome: Outcome, steps: Sequence[tuple[str, str]]) -> str:
     settings, told = outcome.settings, outcome.manifest
     title = f"What fits into {telling.milliseconds(settings.latency)}"
     subtitle = f"pictures of {shown(settings.size)} on {told['device']}"
@@ -63,10 +63,10 @@ def _plot(outcome: Outcome) -> str:
     return section("The front", plot.svg(outcome), note=outcome.yardstick.note, defined=defined)
 
 
-def _proposal(outcome: Outcome, steps: Sequence[str]) -> str:
+def _proposal(outcome: Outcome, steps: Sequence[tuple[str, str]]) -> str:
     if outcome.proposal is None:
         return section("No proposal", f"<p>{escape(telling.nothing(outcome))}</p>")
-    typed = "".join(f"{escape(step)}\n" for step in steps)
+    typed = "".join(f"# {escape(what)}\n{escape(step)}\n" for what, step in steps)
     return section("Proposed", f"<p>{escape(telling.proposal(outcome))}</p><pre>{typed}</pre>")
 
 
@@ -100,9 +100,13 @@ def _cells(row: Row, outcome: Outcome) -> list[str]:
         f"{mark}{subject.title}",
         shown(row.trial.group.seen),
         str(row.trial.way),
-        f"{figure.p50:.1f}" if figure else f"~{row.estimate:.0f}",
-        f"{figure.p90:.1f}" if figure else "",
+        _number(figure.p50) if figure else f"~{_number(row.estimate)}",
+        _number(figure.p90) if figure else "",
         outcome.yardstick.text(row.value),
         f"{row.trial.group.gmacs(outcome.settings.size):.2f}",
         f"{subject.parameters / 1e6:.2f}",
     ]
+
+
+def _number(ms: float) -> str:
+    return telling.milliseconds(ms).removesuffix(" ms")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from swath.data import Source
 from swath.errors import SwathError
 from swath.evaluation import evaluate
+from swath.fit import int8
 from swath.fit.candidates import Group, Trial
+from swath.fit.identity import identity
 from swath.fit.measure import Bench, shown
 from swath.fit.memory import Memory
 from swath.fit.value import Yardstick
@@ -66,21 +69,16 @@ class Scores:
         """Equal only for the same weights on the same pictures and truths."""
         path = trial.group.subject.path
         assert path is not None
-        told = f"{_hash(path)} {_identity(self.source)} {self.split} {len(self.pictures)} {trial.way.precision}"
+        told = f"{_hash(path)} {self._identity} {self.split} {trial.way.precision}"
+        if trial.way.precision == "int8":
+            told += f" {int8.ranges(self.bench.train, self.bench.settings.size)}"
         return f"{hashlib.sha256(told.encode()).hexdigest()[:32]} {shown(trial.group.seen)}"
+
+    @cached_property
+    def _identity(self) -> str:
+        return identity(self.source, self.pictures.chosen)
 
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _identity(source: Source) -> str:
-    """The card as it is written, and the names of its pictures."""
-    card = source.card
-    told = hashlib.sha256(f"{card.name} {card.class_names} {card.root}".encode())
-    if card.file.is_file():
-        told.update(card.file.read_bytes())
-    for index in range(len(source)):
-        told.update(source.name(index).encode())
-    return told.hexdigest()

@@ -19,6 +19,7 @@ _NEAR = 1.5  # times the budget: what is estimated to be slower is not measured
 _BEATEN = 0.75  # of an estimate: who is as good and takes no longer than that makes it needless
 _LOOK = (1.5, 5, 14)  # seconds, and calls at least and at most, of a first measurement
 _SURE = (8.0, 15, 60)  # and of the ones that are told as a prediction
+_FRESH = 3600  # seconds that a figure is good enough to be proposed by: tomorrow the machine does other things
 _CONTENDERS = 5  # that are measured so, at most
 _FOR_SEARCH = 0.75  # of the time; the rest is for scores, and for measuring the best once more
 
@@ -37,6 +38,7 @@ class Search:
     began: float
     figures: dict[Trial, Figure] = field(default_factory=dict)
     failures: dict[Trial, str] = field(default_factory=dict)
+    visited: set[Trial] = field(default_factory=set)  # by this run
     out_of_time: bool = False
 
     def __post_init__(self) -> None:
@@ -107,17 +109,32 @@ class Search:
             self.memory.write()
 
     def make_sure(self) -> None:
-        """Measure the best for longer and alone, as it will run, until the best of all is one that was."""
-        for _ in range(_CONTENDERS):
+        """Measure the best for longer and alone, as it will run, until the best of all is one that was. What is known
+        from another day is looked at first: if the machine is slower now, much of it no longer fits."""
+        left = _CONTENDERS
+        while left:
             able = [t for t in self.figures if self.value(t) is not None and self._may_fit(t)]
             best = min(able, key=lambda t: (-(self.value(t) or 0), self.figures[t].p50), default=None)
             if best is None or self._is_sure(best):
                 return
-            self.watch(f"measuring {_who(best.group)} for longer")
-            self._visit([best], _SURE)
+            if self._is_fresh(best):
+                left -= 1
+                self.watch(f"measuring {_who(best.group)} for longer")
+                self._visit([best], _SURE)
+            elif self._has_time(1.0):
+                self.watch(f"measuring {_who(best.group)} again")
+                self._visit([best])
+            else:
+                self.out_of_time = True
+                return
+            if best in self.failures:  # it ran once
+                del self.figures[best]
 
     def _is_sure(self, trial: Trial) -> bool:
-        return self.figures[trial].calls >= _SURE[1]
+        return self.figures[trial].calls >= _SURE[1] and self._is_fresh(trial)
+
+    def _is_fresh(self, trial: Trial) -> bool:
+        return trial in self.visited or self.figures[trial].seconds_old() < _FRESH
 
     def _may_fit(self, trial: Trial) -> bool:
         """What was only looked at may be a little faster than it seemed."""
@@ -173,6 +190,7 @@ class Search:
             return
         found, failures = self.bench.time(trials, *how)
         self.failures.update(failures)
+        self.visited.update(found)
         for trial, figure in found.items():
             self.figures[trial] = figure
             self.estimator.learn(trial, figure.p50)

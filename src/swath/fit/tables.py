@@ -15,7 +15,7 @@ from swath.fit.outcome import STAGES, Outcome, Row
 
 COLUMNS = (
     *("network", "options", "weights", "seen", "engine", "precision", "p50", "p90", "calls", "estimate"),
-    *("value", "of", "parameters", "GMACs", "front", "proposed"),
+    *("value", "of", "parameters", "GMACs", "front", "proposed", "date"),
 )
 
 
@@ -67,12 +67,16 @@ def _table(outcome: Outcome, rows: list[Row]) -> Table:
             subject.title,
             shown(row.trial.group.seen),
             str(row.trial.way),
-            f"{row.figure.p50:.1f}",
-            f"{row.figure.p90:.1f}",
+            _number(row.figure.p50),
+            _number(row.figure.p90),
             outcome.yardstick.text(row.value),
             style="bold green" if proposed else "" if row.front else "dim",
         )
     return table
+
+
+def _number(ms: float) -> str:
+    return telling.milliseconds(ms).removesuffix(" ms")
 
 
 def _short(outcome: Outcome) -> str:
@@ -104,6 +108,7 @@ def as_csv(outcome: Outcome) -> str:
                 "GMACs": row.trial.group.gmacs(outcome.settings.size),
                 "front": int(row.front),
                 "proposed": int(row is outcome.proposal),
+                "date": figure and figure.date,
             }
         )
     return text.getvalue()

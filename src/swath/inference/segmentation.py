@@ -42,7 +42,8 @@ class Segmentation:
             raise SwathError("unsure: nobody asked how sure it is; make it with segmenter(picture, confidence=True)")
         if len(self.class_names) > _NOTHING:
             raise SwathError("unsure: with 256 classes there is no label left for it")
-        labels = np.where(self.confidence < threshold, np.uint8(_NOTHING), self.labels)
+        sure = self.confidence >= threshold  # which no NaN is
+        labels = np.where(sure, self.labels, np.uint8(_NOTHING))
         return replace(self, labels=labels, threshold=max(threshold, self.threshold or 0.0))
 
     def palette(self) -> Array:
@@ -91,9 +92,11 @@ class Segmentation:
     def shares(self) -> dict[str, float]:
         """The share of the picture that each class covers, the largest first; those that do not occur are left out."""
         counts = np.bincount(self.labels.ravel(), minlength=256)
-        names = self.names()
-        order = sorted(names, key=lambda i: -counts[i])
-        return {names[i]: int(counts[i]) / self.labels.size for i in order if counts[i]}
+        sums: dict[str, int] = {}
+        for label, name in self.names().items():  # a class may be called "unsure" too
+            sums[name] = sums.get(name, 0) + int(counts[label])
+        order = sorted(sums, key=lambda name: -sums[name])
+        return {name: sums[name] / self.labels.size for name in order if sums[name]}
 
     def save(self, path: str | Path) -> None:
         """Write the labels as a PNG: pixel values are class numbers, its palette their colours."""

@@ -28,9 +28,8 @@ from swath.report import (
 )
 from swath.report import facts as small_print
 from swath.robustness.stress import CLEAN, Stressed
-from swath.robustness.tables import class_means, remarks
+from swath.robustness.tables import WEATHER, class_means, remarks
 
-_WEATHER = ("fog", "rain", "snow", "night")
 _SENSOR = ("gaussian-noise", "shot-noise", "motion-blur", "defocus")
 _WIDTH = 400  # of a picture
 _ROWS = 20  # of a table that are not folded away
@@ -63,11 +62,12 @@ def text(found: Stressed, facts: Mapping[str, str]) -> str:
 
 def _headline(found: Stressed) -> list[Tile]:
     ranked = sorted(found.faults, key=lambda fault: found.kept(fault.name) or 0)
+    kept = found.kept(ranked[0].name)
     return [
         Tile(f"{_percent(found.clean.scores.miou)} %", "mIoU, clean"),
         Tile(f"{_percent(found.mean_miou())} %", "mIoU, mean over faults"),
         Tile(f"{_percent(found.mean_kept())} %", "of the clean mIoU kept"),
-        Tile(ranked[0].name, f"hurts most: keeps {_percent(found.kept(ranked[0].name))} %"),
+        *([Tile(ranked[0].name, f"hurts most: keeps {_percent(kept)} %")] if kept is not None else []),
     ]
 
 
@@ -91,9 +91,9 @@ def _summary(found: Stressed) -> str:
 def _curves(found: Stressed) -> list[str]:
     names = [fault.name for fault in found.faults]
     groups = {
-        "Weather": [name for name in names if name in _WEATHER],
+        "Weather": [name for name in names if name in WEATHER],
         "Noise and blur": [name for name in names if name in _SENSOR],
-        "Light and compression": [name for name in names if name not in (*_WEATHER, *_SENSOR)],
+        "Light and compression": [name for name in names if name not in (*WEATHER, *_SENSOR)],
     }
     bins = [CLEAN, *(str(severity) for severity in found.severities)]
     parts = []

@@ -18,6 +18,8 @@ HORIZON = 0.45  # of the height: cameras in cars look a little down
 _FOCAL = 0.9  # of the longer side: 58 degrees across
 _EYE, _WALL, _CEILING = 1.4, 11.0, 60.0  # metres: camera above the road, road's middle to the houses, "sky" above
 _SKY = 2000.0
+_ROOM = 20.0  # what is nowhere farther away is inside
+_MARGIN = 0.1  # of each side, around the picture: drops there reach into it
 _END = 120.0  # no street goes on for ever: what is seen comes closer to this, and stays within
 
 
@@ -27,12 +29,41 @@ def focal(size: tuple[int, int]) -> float:
 
 
 def distances(size: tuple[int, int], depth: NDArray[np.float32] | None = None) -> Floats:
-    """Metres to what each pixel shows: as measured, and where that says nothing (0) a street's canyon."""
-    guess = _canyon(size)
+    """Metres to what each pixel shows: as measured; where little is measured (0: not), a street's canyon; holes in what
+    is measured are as far as what is beside them, and what reaches the upper edge from above the horizon is sky."""
     if depth is None:
-        return guess
-    # Where most is measured, what is not is mostly sky.
-    return np.where(depth > 0, depth, guess if (depth > 0).mean() < 0.5 else np.float32(_SKY))
+        return _canyon(size)
+    measured = depth > 0
+    share = measured.mean()
+    if share == 1:
+        return depth
+    if share < 0.5:
+        return np.where(measured, depth, _canyon(size))
+    found = _filled(depth, measured)
+    found[_sky(depth, measured)] = _SKY
+    return found
+
+
+def _filled(depth: Floats, measured: NDArray[np.bool_]) -> Floats:
+    """Each hole as far as the nearest pixel that was measured."""
+    holes = (~measured).astype(np.uint8)
+    _, nearest = cv2.distanceTransformWithLabels(holes, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    values = np.zeros(int(nearest.max()) + 1, np.float32)
+    values[nearest[measured]] = depth[measured]
+    return np.asarray(values[nearest])
+
+
+def _sky(depth: Floats, measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Holes of stereo at edges, in front of the car and at the left are no sky; in rooms nothing is far, and no sky."""
+    sky = np.zeros(depth.shape, np.bool_)
+    few = depth[::8, ::8]
+    if np.quantile(few[few > 0] if (few > 0).any() else depth[measured], 0.99) < _ROOM:
+        return sky
+    rows = max(1, round((HORIZON + 0.05) * len(depth)))  # hills
+    _, parts = cv2.connectedComponents((~measured[:rows]).astype(np.uint8), connectivity=4)
+    at_top = np.unique(parts[0])
+    sky[:rows] = np.isin(parts, at_top[at_top > 0])
+    return sky
 
 
 @functools.lru_cache(4)
@@ -77,7 +108,8 @@ class Falling:
         f = focal(size)
         near = 0.4
         seen = (height / f) * (width / f) / 3 * (self.far**3 - near**3)  # cubic metres before the camera
-        count = min(60_000, round(self.per_cubic_metre * seen))
+        whole = (1 + 2 * _MARGIN) ** 2  # with the margin
+        count = min(100_000, round(self.per_cubic_metre * seen * whole))
         u = rng.random((6, count))
         z = (near**3 + u[0] * (self.far**3 - near**3)) ** (1 / 3)
         metres = (self.diameters[0] - self.diameters[1] * np.log1p(-u[1])) / 1000
@@ -86,7 +118,8 @@ class Falling:
         # A drop hides what is behind it only for the time it needs to pass.
         share = np.minimum(1, wide) * np.minimum(1, metres / (self.speed * self.exposure))
         lean = math.radians(25 * (rng.random() - 0.5)) + 0.15 * (u[4] - 0.5)  # wind, and gusts
-        middle = np.stack([(1.2 * u[2] - 0.1) * width, (1.2 * u[3] - 0.1) * height], 1)
+        x, y = ((1 + 2 * _MARGIN) * u[2:4] - _MARGIN) * [[width], [height]]
+        middle = np.stack([x, y], 1)
         half = (0.5 * long)[:, None] * np.stack([np.sin(lean), np.cos(lean)], 1)
         ends = np.rint(16 * np.stack([middle - half, middle + half], 1)).astype(np.int32)  # sixteenths of pixels
         return _drawn(size, ends, wide, share)

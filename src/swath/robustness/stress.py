@@ -16,6 +16,7 @@ from swath.evaluation.evaluator import check_classes
 from swath.evaluation.metrics import Score, Scores, mean, metrics
 from swath.inference.ahead import ahead
 from swath.robustness.faults import SEVERITIES, Fault, chosen, corrupt
+from swath.robustness.scene import distances
 
 if TYPE_CHECKING:
     from swath.cards import Card
@@ -113,6 +114,8 @@ def stress(
         if watch:
             watch(done, len(jobs), f"{name} {source.name(index)}")
     cells = {key: each.cell(source.card) for key, each in sums.items()}
+    if cells[CLEAN, 0].scores.miou is None:
+        raise SwathError(f"{source.card.name}: its labels ignore every pixel; there is nothing to compare with")
     return Stressed(
         card=source.card,
         clean=cells.pop((CLEAN, 0)),
@@ -152,7 +155,8 @@ class _Spoiler:
     def _read(self, index: int) -> None:
         source: Any = self.source
         # Maps come first: a generator that draws them has drawn the picture as well.
-        self._depth = source.map(index, "depth") if self.measured else None
+        depth = source.map(index, "depth") if self.measured else None
+        self._depth = None if depth is None else distances(depth.shape, depth)  # filled once for all faults
         self._image, self._truth = source.image(index), source.labels(index)
         self._held = index
 

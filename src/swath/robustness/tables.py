@@ -17,6 +17,7 @@ from swath.evaluation.tables import percent
 from swath.files import atomic_write
 from swath.robustness.stress import CLEAN, Cell, Stressed
 
+WEATHER = ("fog", "rain", "snow", "night")  # which go by distances
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -28,22 +29,20 @@ def show(found: Stressed, title: str, console: Console | None = None) -> None:
     if found.clean.confidence is not None:
         console.print("sure, right: mean confidence and share of right pixels over the severities", style="dim")
     console.print(_classes(found))
-    clean, under = found.clean.scores.miou, found.mean_miou()
-    console.print(
-        f"clean mIoU {percent(clean)}   under faults {percent(under)}   kept {percent(found.mean_kept())} %",
-        style="bold",
-        markup=False,
-    )
+    clean, under, kept = found.clean.scores.miou, found.mean_miou(), found.mean_kept()
+    left = "" if kept is None else f"   kept {percent(kept)} %"
+    console.print(f"clean mIoU {percent(clean)}   under faults {percent(under)}{left}", style="bold", markup=False)
     for line in remarks(found):
         console.print(line, markup=False, soft_wrap=True)
 
 
 def remarks(found: Stressed) -> list[str]:
     """What stands out, in sentences."""
-    ranked = sorted(found.faults, key=lambda fault: found.kept(fault.name) or 0)
-    worst, best = ranked[0], ranked[-1]
+    known = [fault for fault in found.faults if found.kept(fault.name) is not None]  # none where clean is 0 already
+    ranked = sorted(known, key=lambda fault: found.kept(fault.name) or 0)
     said = []
     if len(ranked) > 1:
+        worst, best = ranked[0], ranked[-1]
         said.append(
             f"worst: {worst.name} keeps {percent(found.kept(worst.name))} % of the clean mIoU, "
             f"best: {best.name} {percent(found.kept(best.name))} %"
@@ -53,6 +52,10 @@ def remarks(found: Stressed) -> list[str]:
         gap, (name, severity) = max(sure)
         told = f"farthest from honest: at {name} {severity} the network is {100 * gap:.1f} points more sure than right"
         said.append(told if gap > 0 else "never more sure than right")
+    weather = [fault.name for fault in found.faults if fault.name in WEATHER]
+    if weather:
+        whose = "the dataset's depth" if found.measured_depth else "a typical street, for the card has no depth"
+        said.append(f"distances in {', '.join(weather)}: those of {whose}")
     return said
 
 

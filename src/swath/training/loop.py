@@ -319,6 +319,8 @@ class Trainer:
         if not self.processes.leads:
             return
         classes = dict(zip(self.card.class_names, scores.class_iou))
+        seen = [self.recipe.data_of(stage) for stage in range(self.position.stage + 1)]
+        learnt = [part for each in seen if each.card == seen[-1].card for part in each.train.split("+")]
         save_weights(
             self.folder / name,
             run.measured,
@@ -332,7 +334,8 @@ class Trainer:
                 "pixel_accuracy": scores.pixel_accuracy,
                 "class_iou": classes,
                 **more,
-                "split": self.recipe.data_of(self.position.stage).val,
+                "split": seen[-1].val,
+                "train": "+".join(dict.fromkeys(learnt)),  # nothing may be judged on these any more
                 "iterations": self.position.total,
             },
         )

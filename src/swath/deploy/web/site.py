@@ -22,7 +22,10 @@ from swath.inference.description import Description
 from swath.networks import Network
 
 PAGE = Path(__file__).with_name("page")
-ABOUT = "site.json"  # by which a folder is known as one that may be replaced
+ABOUT = "site.json"  # by which a folder is known as a site
+LIST = "files.js"
+KEEPER = "service-worker.js"
+_BEFORE, _BEHIND = "const SITE = ", ";\n"  # of what the list holds as JSON
 SHOWN = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 # Everything from the page's own folder, nothing inline, nothing evaluated; WebAssembly is compiled.
 POLICY = "; ".join((
@@ -46,8 +49,9 @@ def export_site(
     runtime: str | Path | None = None,
     pictures: Sequence[str | Path] = (),
 ) -> Report:
-    """Write the folder. `runtime` is onnxruntime-web (a folder or its tarball) where it shall not be fetched; `webgpu`
-    puts that form of it there too. `pictures` are shown as samples, and the network is compared on them."""
+    """Write the folder; of an older site there the files are replaced, and others stay. `runtime` is onnxruntime-web (a
+    folder or its tarball) where it shall not be fetched; `webgpu` puts that form of it there too. `pictures` are shown
+    as samples, and the network is compared on them."""
     folder = Path(folder)
     description = Description.of(network)
     if description.channels != 3:
@@ -56,7 +60,7 @@ def export_site(
         if Path(each).suffix.lower() not in SHOWN:
             raise SwathError(f"{each}: not every browser shows such a file; samples are {', '.join(SHOWN)}")
     samples = [(Path(each), torch.from_numpy(read_image(each))[None]) for each in pictures]
-    with new_folder(folder, ABOUT, "site") as scratch:
+    with new_folder(folder, ABOUT, "site", files_of) as scratch:
         copy_runtime(WASM + (WEBGPU if webgpu else ()), scratch, Path(runtime) if runtime else None)
         report = export(network, scratch / "model.onnx", "onnx", pictures=[(path.name, each) for path, each in samples])
         for source in sorted(PAGE.iterdir()):
@@ -75,6 +79,12 @@ def export_site(
     return report
 
 
+def files_of(folder: Path) -> set[str]:
+    """The files of a folder that are the site's."""
+    listed = json.loads((folder / LIST).read_text("utf-8").removeprefix(_BEFORE).removesuffix(_BEHIND))
+    return {*listed["first"], *listed["later"], LIST, KEEPER}
+
+
 def _about(description: Description, parameters: int, webgpu: bool, samples: list[dict[str, str]]) -> dict[str, Any]:
     meta = description.meta
     return {
@@ -87,6 +97,7 @@ def _about(description: Description, parameters: int, webgpu: bool, samples: lis
         "min_size": description.min_size,
         "multiple": description.multiple,
         "align_corners": description.align_corners,
+        "short_side": description.learnt_side,
         "webgpu": webgpu,
         "samples": samples,
         "swath": __version__,
@@ -106,11 +117,11 @@ def _write_list(folder: Path) -> None:
     digest = hashlib.sha256(POLICY.encode())
     for path in paths:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    names = [path.name for path in paths if path.name != "service-worker.js"]
+    kept = [path.name for path in paths if path.name != KEEPER]
     site = {
         "version": digest.hexdigest()[:16],
         "policy": POLICY,
-        "first": [name for name in names if name not in WEBGPU],
-        "later": [name for name in names if name in WEBGPU],
+        "first": [name for name in kept if name not in WEBGPU],
+        "later": [name for name in kept if name in WEBGPU],
     }
-    (folder / "files.js").write_text(f"const SITE = {json.dumps(site, indent=1)};\n", "utf-8")
+    (folder / LIST).write_text(f"{_BEFORE}{json.dumps(site, indent=1)}{_BEHIND}", "utf-8")

@@ -56,18 +56,28 @@ def _pad_before(pool: Node) -> None:
 
     how = pool.get_attributes()
     before, after = ([int(each) for each in how[name]] for name in ("pads_begin", "pads_end"))
-    ends = _ends(pool.input_value(0).get_node())
+    source = pool.input_value(0)
+    if source.get_node().get_type_name() == "Pad" and not any(before + after):
+        if (ends := _ends(source.get_node().input_value(0).get_node())) is not None and ends[0] != 0:
+            pool.input(0).replace_source_output(_leveled(source, ends).output(0))
+        return
+    ends = _ends(source.get_node())
     if how["exclude-pad"] or not any(before + after) or ends is None or ends[0] == 0:
         return
     nought = op.constant(np.float32(0))
     around = (np.array([0, 0, *each], np.int64) for each in (before, after))
-    padded = op.pad(pool.input_value(0), *around, "constant", nought)
-    low, high = (op.constant(np.float32(end)) for end in ends)
-    levels = op.fake_quantize(padded, low, high, low, high, 256)
+    padded = _leveled(op.pad(source, *around, "constant", nought), ends)
     none = [0] * len(before)
-    again = op.avg_pool(levels, how["strides"], none, none, how["kernel"], False, how["rounding_type"], "explicit")
+    again = op.avg_pool(padded, how["strides"], none, none, how["kernel"], False, how["rounding_type"], "explicit")
     again.set_friendly_name(pool.get_friendly_name())
     _replace(pool, again)
+
+
+def _leveled(values: Any, ends: tuple[float, float]) -> Node:
+    from openvino import opset14 as op
+
+    low, high = (op.constant(np.float32(end)) for end in ends)
+    return op.fake_quantize(values, low, high, low, high, 256)
 
 
 def _ends(node: Node) -> tuple[float, float] | None:

@@ -33,7 +33,7 @@ class Source(Protocol):
     total: int | None  # frames, where it is known
     broken: int  # frames that could not be decoded
     returns: int  # times that the stream dropped and came back
-    lost: bool  # whether it dropped and stayed away
+    lost: bool  # whether it dropped and stayed away, or ended before its end
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -1,9 +1,11 @@
-"""Cutting a stream of bytes into frames."""
+"""Cutting a stream of bytes into frames. What is cut out is decoded only when it is called, so that waiting for bytes
+and work on them can be told apart."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import BinaryIO
 
 import cv2
@@ -13,6 +15,7 @@ from swath.errors import SwathError
 from swath.inference.streams.frame import Array
 
 JPEG, PNG, Y4M = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"YUV4MPEG2 "
+Part = Callable[[], Array | None]  # decodes one frame; None where it cannot
 _BLOCK = 1 << 16
 _MOST = 1 << 28  # bytes of one picture; what is longer is none
 
@@ -84,15 +87,15 @@ class Reader:
         return taken
 
 
-def jpegs(reader: Reader) -> Iterator[Array | None]:
-    """JPEG pictures one after the other, whatever stands between them; None for each that cannot be decoded."""
+def jpegs(reader: Reader) -> Iterator[Part | None]:
+    """JPEG pictures one after the other, whatever stands between them; None for each that cannot be cut out."""
     while reader.skip_to(JPEG):
         length = _jpeg_length(reader)
         if length is None:  # damaged or cut off: go on at the next beginning
             reader.exactly(len(JPEG))
             yield None
         else:
-            yield _decoded(reader.exactly(length))
+            yield partial(_decoded, reader.exactly(length))
 
 
 def _jpeg_length(reader: Reader) -> int | None:
@@ -124,7 +127,7 @@ def _jpeg_length(reader: Reader) -> int | None:
     return None
 
 
-def pngs(reader: Reader) -> Iterator[Array | None]:
+def pngs(reader: Reader) -> Iterator[Part | None]:
     """PNG pictures one after the other."""
     while reader.skip_to(PNG):
         at: int | None = len(PNG)
@@ -141,7 +144,7 @@ def pngs(reader: Reader) -> Iterator[Array | None]:
             reader.exactly(len(PNG))
             yield None
         else:
-            yield _decoded(data)
+            yield partial(_decoded, data)
 
 
 def _decoded(data: bytes | None) -> Array | None:
@@ -152,15 +155,19 @@ def _decoded(data: bytes | None) -> Array | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def raw_frames(reader: Reader, height: int, width: int) -> Iterator[Array | None]:
+def raw_frames(reader: Reader, height: int, width: int) -> Iterator[Part | None]:
     """Bare RGB bytes, row by row; a rest at the end counts as a broken frame."""
     while (data := reader.exactly(height * width * 3)) is not None:
-        yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
+        yield partial(_shaped, data, height, width)
     if reader.peek(1):
         yield None
 
 
-def y4m(reader: Reader) -> tuple[float, Iterator[Array | None]]:
+def _shaped(data: bytes, height: int, width: int) -> Array:
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def y4m(reader: Reader) -> tuple[float, Iterator[Part | None]]:
     """The rate and the frames of uncompressed YUV with a header, as `ffmpeg -f yuv4mpegpipe` writes it."""
     words = (reader.line() or b"").decode("ascii", "replace").split(" ")[1:]
     told = {word[0]: word[1:] for word in words if word}
@@ -178,11 +185,15 @@ def y4m(reader: Reader) -> tuple[float, Iterator[Array | None]]:
     return rate, _y4m_frames(reader, height, width)
 
 
-def _y4m_frames(reader: Reader, height: int, width: int) -> Iterator[Array | None]:
+def _y4m_frames(reader: Reader, height: int, width: int) -> Iterator[Part | None]:
     while (line := reader.line()) is not None:
         data = reader.exactly(height * width * 3 // 2) if line.startswith(b"FRAME") else None
         if data is None:
             yield None
             return
-        planes = np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
-        yield np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)
+        yield partial(_from_yuv, data, height, width)
+
+
+def _from_yuv(data: bytes, height: int, width: int) -> Array:
+    planes = np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)

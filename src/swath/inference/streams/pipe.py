@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ from typing import BinaryIO
 
 from swath.errors import SwathError
 from swath.inference.streams.capture import Video, open_capture
-from swath.inference.streams.frame import Array, Frame, Source
-from swath.inference.streams.parts import JPEG, PNG, Y4M, Reader, jpegs, pngs, raw_frames, y4m
+from swath.inference.streams.frame import Frame, Source
+from swath.inference.streams.parts import JPEG, PNG, Y4M, Part, Reader, jpegs, pngs, raw_frames, y4m
+from swath.inference.streams.promise import Promise
 
 _RATE = 25.0  # frames a second, where a pipe does not say
 _BLOCK = 1 << 16
@@ -47,26 +47,28 @@ class Piped:
     returns = 0
     lost = False
 
-    def __init__(self, frames: Iterator[Array | None], rate: float, live: bool):
+    def __init__(self, parts: Iterator[Part | None], rate: float, live: bool):
         self.live = live
         self.rate: float | None = rate
         self.broken = 0
-        self._frames = frames
+        self._parts = parts
         self._stopped = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
         number = 0
         began: float | None = None
         assert self.rate
-        for place, image in enumerate(self._frames):
+        for place, part in enumerate(self._parts):
             since = perf_counter()
             if self._stopped.is_set():
                 return
+            image = part() if part else None
             if image is None:
                 self.broken += 1
                 continue
             began = since if began is None else began
-            yield Frame(number, since - began if self.live else place / self.rate, image, 0.0, since)
+            time = since - began if self.live else place / self.rate
+            yield Frame(number, time, image, perf_counter() - since, since)
             number += 1
 
     def stop(self) -> None:
@@ -81,28 +83,25 @@ class _Container(Video):
             raise SwathError("-: only pictures, y4m and raw frames can be live in a pipe; pipe one of these")
         if not hasattr(os, "mkfifo"):
             raise SwathError("-: on this system only pictures, y4m and raw frames can be piped in; name a file")
-        self._folder = tempfile.mkdtemp(prefix="swath-pipe-")
-        pipe = Path(self._folder, "video")
-        os.mkfifo(pipe)
-        threading.Thread(target=_pump, args=(reader, pipe), name="swath-pipe", daemon=True).start()
-        capture = open_capture(str(pipe))
+        promise = Promise()
+        # Once both sides have opened it, the pipe needs its name no more.
+        with tempfile.TemporaryDirectory(prefix="swath-pipe-", ignore_cleanup_errors=True) as folder:
+            pipe = Path(folder, "video")
+            os.mkfifo(pipe)
+            threading.Thread(target=_pump, args=(reader, pipe, promise), name="swath-pipe", daemon=True).start()
+            capture = open_capture(str(pipe))
         if capture is None:
-            shutil.rmtree(self._folder, ignore_errors=True)
             raise SwathError(
                 "-: what was piped in is no video that can be read without seeking (an mp4 whose index lies at its end "
                 "cannot); name the file, or pipe y4m, MJPEG or MPEG-TS"
             )
-        super().__init__("-", capture)
+        super().__init__("-", capture, cut=lambda: promise.broken)
         self.total = None
 
-    def __iter__(self) -> Iterator[Frame]:
-        try:
-            yield from super().__iter__()
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
-
-def _pump(reader: Reader, pipe: Path) -> None:
+def _pump(reader: Reader, pipe: Path, promise: Promise) -> None:
     with suppress(OSError), pipe.open("wb") as file:  # whoever reads may have had enough
         while block := reader.read(_BLOCK):
             file.write(block)
+            promise.add(block)
+        promise.ended = True

@@ -29,8 +29,8 @@ class Wishes:
 
     videos: Mapping[str, Path] = field(default_factory=dict)  # "overlay" or "color" -> file
     labels: Path | None = None  # folder
-    lines: IO[str] | None = None  # JSON, a line a frame
-    lines_name: str = "-"
+    lines: IO[str] | Path | None = None  # JSON, a line a frame
+    lines_name: str = "-"  # of what is open already
     display: bool = False
     alpha: float = 0.5  # of the overlay
     legend: bool = False  # all classes named below what is drawn
@@ -62,12 +62,16 @@ def run_stream(
     budget = Budget(deadline)
     failure: Exception | None = None
     with ExitStack() as stack:
+        network = network_stages(segmenter, wishes.smooth)  # what cannot be is refused before anything is opened
         window = Window(f"swath {source.name}") if wishes.display else None
         if window:
             stack.callback(window.close)
         rate = wishes.rate or source.rate or _RATE
         videos = {kind: stack.enter_context(video_file(path, rate)) for kind, path in wishes.videos.items()}
-        stages = [*network_stages(segmenter, wishes.smooth), *output_stages(wishes, videos)]
+        lines = JsonLines(wishes.lines, wishes.lines_name) if wishes.lines else None
+        if lines:
+            stack.callback(lines.close)
+        stages = [*network, *output_stages(wishes, videos, lines)]
         stopping = stopping or threading.Event()
         pipeline = Pipeline(source, stages, budget, stopping)
         results = iter(pipeline)
@@ -89,11 +93,10 @@ def run_stream(
     return Outcome(budget=budget, frames=budget.frames, dropped=pipeline.dropped, notes=notes)
 
 
-def output_stages(wishes: Wishes, videos: Mapping[str, VideoFile]) -> list[Stage]:
+def output_stages(wishes: Wishes, videos: Mapping[str, VideoFile], lines: JsonLines | None = None) -> list[Stage]:
     """`draw` and `encode`, as far as anything is to be seen or kept."""
     kinds = {*videos, *(("overlay",) if wishes.display else ())}
     labels = LabelFolder(wishes.labels) if wishes.labels else None
-    lines = JsonLines(wishes.lines, wishes.lines_name) if wishes.lines else None
 
     def draw(work: Work) -> None:
         assert work.result is not None

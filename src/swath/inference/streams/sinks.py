@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,11 +28,13 @@ class LabelFolder:
 
 class JsonLines:
     """A line a frame: its number, its time and the share of the picture that each class covers. Written at once, so
-    that another program can follow."""
+    that another program can follow; without a buffer, which after a full disk would be tried again when it is closed.
+    A file is opened for the first line only: a run that gives none leaves alone what stood there."""
 
-    def __init__(self, file: IO[str], name: str):
-        self._file = file
-        self._name = name
+    def __init__(self, to: IO[str] | Path, name: str = "-"):
+        self._name = str(to) if isinstance(to, Path) else name
+        self._path = to if isinstance(to, Path) else None
+        self._file: IO[str] | FileIO | None = None if isinstance(to, Path) else to
         self._good = 0  # bytes of whole lines
 
     def add(self, work: Work) -> None:
@@ -42,8 +46,7 @@ class JsonLines:
         }
         text = json.dumps(line, ensure_ascii=False) + "\n"
         try:
-            self._file.write(text)
-            self._file.flush()
+            self._write(text)
             self._good += len(text.encode())
         except BrokenPipeError:
             raise
@@ -52,12 +55,29 @@ class JsonLines:
             problem = write_error(Path(self._name), error)
             raise SwathError(str(problem).replace("nothing was written", "the lines up to there are kept")) from error
 
+    def close(self) -> None:
+        if self._path and self._file:
+            with suppress(OSError):  # what could not be written was complained about
+                self._file.close()
+
+    def _write(self, text: str) -> None:
+        if self._file is None:
+            assert self._path is not None
+            make_folder(self._path.parent)
+            self._file = FileIO(self._path, "w")
+        if isinstance(self._file, FileIO):
+            data = text.encode()
+            while data:  # as much as there is room for
+                data = data[self._file.write(data) :]
+        else:
+            self._file.write(text)
+            self._file.flush()
+
     def _cut(self) -> None:
         """Leave no half line behind."""
-        try:
-            os.ftruncate(self._file.fileno(), self._good)
-        except OSError:
-            return
+        with suppress(OSError):
+            if self._file:
+                os.ftruncate(self._file.fileno(), self._good)
 
 
 class Window:

@@ -15,6 +15,7 @@ import cv2
 from swath.errors import SwathError
 from swath.files import atomic_path
 from swath.inference.streams.frame import Array
+from swath.inference.streams.names import shown
 
 ENDINGS = (".mp4", ".mov", ".mkv", ".avi")
 _ROOM = 32 << 20  # bytes that must stay free, for the index that a container needs at its end
@@ -87,6 +88,8 @@ def video_file(path: Path, rate: float) -> Iterator[VideoFile]:
 
 
 def check_ending(path: Path) -> None:
+    if (said := shown(str(path))) != str(path):
+        raise SwathError(f"{said}: videos cannot be written under a name that is not UTF-8; choose another --out")
     if path.suffix.lower() not in ENDINGS:
         raise SwathError(f"{path}: videos are written as {', '.join(ENDINGS)}; give it such a name")
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from swath.errors import SwathError
-from swath.files import atomic_path, make_folder, write_error
+from swath.files import make_folder, write_error
 from swath.inference.description import KEY, Description
 from swath.quantise.engines.graph import Model
 
@@ -64,6 +64,8 @@ def check_place(out: Path, ending: str) -> None:
 
 def put(path: Path, out: Path) -> None:
     """Copy a model to where a person wants it: the old one is there, or the whole new one."""
-    for mine, theirs in zip(parts(path), parts(out)):
-        with atomic_path(theirs) as temporary:
-            shutil.copyfile(mine, temporary)
+    from swath.deploy.folders import new_files
+
+    with new_files(out) as temporary:
+        for mine, theirs in zip(parts(path), parts(temporary)):
+            shutil.copyfile(mine, theirs)

@@ -7,7 +7,9 @@ export class Engine {
     this.worker = null;
     this.kind = '';
     this.threads = 1;
-    this.waiting = null;
+    this.asked = 0; // questions so far; each has a number, and its answer bears the same
+    this.open = new Map(); // number -> {resolve, reject} of questions without an answer yet
+    this.waiting = []; // for none to be open
   }
 
   /** Start WebGPU or WASM. Where threads cannot be had although the browser promises them, one does. */
@@ -19,7 +21,7 @@ export class Engine {
         await this.#start(kind, threads);
         return;
       } catch (error) {
-        if (threads === tries.at(-1)) throw error;
+        if (error.message === 'stopped' || threads === tries.at(-1)) throw error; // stopped: by another start
       }
     }
   }
@@ -28,23 +30,28 @@ export class Engine {
     this.stop();
     this.kind = kind;
     this.threads = threads;
-    this.worker = new Worker('./worker.js', { type: 'module' });
+    const worker = new Worker('./worker.js', { type: 'module' });
+    worker.onmessage = ({ data }) => this.#hear(data, worker);
+    worker.onerror = (event) => {
+      if (worker === this.worker) this.#fail(new Error(event.message || 'The worker could not be started'));
+    };
+    this.worker = worker;
     await this.#ask({ kind: 'start', engine: kind, threads, about: this.site });
   }
 
   stop() {
     this.worker?.terminate();
     this.worker = null;
-    this.#end()?.reject(new Error('stopped'));
+    this.#fail(new Error('stopped'));
   }
 
   get busy() {
-    return this.waiting !== null;
+    return this.open.size > 0;
   }
 
-  /** Resolves when what is under way has ended, well or not. */
+  /** Resolves when all that is under way has ended, well or not. */
   idle() {
-    return new Promise((resolve) => this.waiting.ended.push(resolve));
+    return this.busy ? new Promise((resolve) => this.waiting.push(resolve)) : Promise.resolve();
   }
 
   /** {labels, height, width, shown, ms} of a picture that the network sees at `height` x `width`. */
@@ -52,31 +59,36 @@ export class Engine {
     return this.#ask({ kind: 'run', bitmap, height, width }); // not transferred: the page draws it too
   }
 
-  #end() {
-    const ended = this.waiting;
-    this.waiting = null;
-    ended?.ended.forEach((resolve) => resolve());
-    return ended;
-  }
-
   #ask(message) {
     return new Promise((resolve, reject) => {
-      this.waiting = { reject, ended: [] };
-      this.worker.onmessage = ({ data }) => {
-        if (data.kind === 'progress') {
-          this.onProgress(data.share);
-          return;
-        }
-        this.#end();
-        if (data.kind === 'failed') reject(new Error(data.message));
-        else resolve(data);
-      };
-      this.worker.onerror = (event) => {
-        this.#end();
-        reject(new Error(event.message || 'The worker could not be started'));
-      };
-      this.worker.postMessage(message);
+      const number = ++this.asked;
+      this.worker.postMessage({ ...message, number }); // of a picture that was closed: an error, and nothing is open
+      this.open.set(number, { resolve, reject });
     });
+  }
+
+  #hear(data, worker) {
+    if (data.kind === 'progress') {
+      if (worker === this.worker) this.onProgress(data.share);
+      return;
+    }
+    const asked = this.open.get(data.number);
+    if (!asked) return; // of a worker that was stopped
+    this.open.delete(data.number);
+    if (data.kind === 'failed') asked.reject(new Error(data.message));
+    else asked.resolve(data);
+    this.#settle();
+  }
+
+  /** No answer will come to what is open. */
+  #fail(error) {
+    for (const { reject } of this.open.values()) reject(error);
+    this.open.clear();
+    this.#settle();
+  }
+
+  #settle() {
+    if (!this.busy) for (const resolve of this.waiting.splice(0)) resolve();
   }
 }
 

@@ -2,12 +2,12 @@
 
 import { Engine, findWebGPU } from './engine.js';
 import { Legend, css } from './legend.js';
+import { Looking } from './looking.js';
 import { labelPng } from './png.js';
-import { Live, decode, shownSize } from './sources.js';
+import { Live, shownSize } from './sources.js';
 import { View } from './view.js';
 
 const FITTING = { picture: 2048, live: 512 }; // longest sides: a phone's photo fits into memory, a video stays quick
-const AGAIN = 1500; // ms, up to which a picture is looked at again to know the time it takes
 
 const $ = (id) => document.getElementById(id);
 $('boot').remove();
@@ -18,20 +18,24 @@ const view = new View($('picture'), $('overlay'), site.colors);
 const legend = new Legend($('legend'), $('absent'), site.classes, site.colors, pick);
 const live = new Live($('video'));
 const engine = new Engine(site, (share) => ($('progress').value = share));
+const looking = new Looking(engine, live, {
+  begun,
+  opened,
+  live: liveControls,
+  shown,
+  timed: showTime,
+  state,
+  size: sizeOf,
+});
 
-let still = null; // the picture that is shown, as an ImageBitmap
-let name = 'picture'; // of what is shown, for files to save
 let facing = 'environment';
-let turn = 0; // of what was opened last: older answers are dropped
-let ready = Promise.resolve(); // the engine's start
-let pace = 0; // ms from one live frame to the next, smoothed
 let smooth = null; // ms of the parts of a live frame, smoothed
 
 describe();
 theme();
 wire();
 await chooseEngine();
-if (site.samples.length && !still && !live.open) await openSample(site.samples[0]);
+if (site.samples.length && !looking.opened) await attempt(() => looking.openSample(site.samples[0]));
 keep();
 
 function describe() {
@@ -48,13 +52,17 @@ function describe() {
   $('footer').textContent =
     `Made by swath ${site.swath} with onnxruntime-web ${site.runtime}. ` +
     'Pictures stay on this device; once loaded, the page works without a network.';
+  if (site.short_side) {
+    $('fitting').textContent = `a fitting size (${site.short_side})`;
+    $('size').title = `Fitting: ${site.short_side} pixels on the shorter side, at which the network learnt things`;
+  }
   for (const sample of site.samples) {
     const button = document.createElement('button');
     const image = document.createElement('img');
     Object.assign(image, { src: sample.file, alt: sample.name });
     Object.assign(button, { type: 'button', title: sample.name });
     button.append(image);
-    button.addEventListener('click', () => attempt(() => openSample(sample)));
+    button.addEventListener('click', () => attempt(() => looking.openSample(sample)));
     $('samples').append(button);
   }
 }
@@ -71,13 +79,16 @@ function wire() {
   $('open').addEventListener('click', () => $('file').click());
   $('file').addEventListener('change', () => {
     const [file] = $('file').files;
-    if (file) attempt(() => openFile(file));
+    if (file) attempt(() => looking.openFile(file));
     $('file').value = '';
   });
-  $('camera').addEventListener('click', () => attempt(() => (live.camera && live.open ? stopCamera() : openCamera())));
+  $('camera').addEventListener('click', () => {
+    const on = live.camera && live.open;
+    attempt(() => (on ? looking.stopCamera() : looking.openCamera(facing)));
+  });
   $('turn').addEventListener('click', () => {
     facing = facing === 'environment' ? 'user' : 'environment';
-    attempt(openCamera);
+    attempt(() => looking.openCamera(facing));
   });
   addEventListener('dragover', (event) => {
     event.preventDefault();
@@ -90,25 +101,25 @@ function wire() {
     event.preventDefault();
     document.body.classList.remove('dragging');
     const [file] = event.dataTransfer.files;
-    if (file) attempt(() => openFile(file));
+    if (file) attempt(() => looking.openFile(file));
   });
   addEventListener('paste', (event) => {
     const [file] = event.clipboardData.files;
-    if (file) attempt(() => openFile(file));
+    if (file) attempt(() => looking.openFile(file));
   });
   $('opacity').addEventListener('input', () => {
     view.opacity = $('opacity').value / 100;
     $('percent').textContent = `${$('opacity').value} %`;
     view.draw();
   });
-  $('size').addEventListener('change', () => attempt(again));
+  $('size').addEventListener('change', () => attempt(() => looking.again()));
   for (const input of document.getElementsByName('engine')) {
     input.addEventListener('change', () => attempt(() => startEngine(input.value)));
   }
   $('save-labels').addEventListener('click', async () => {
-    save(await labelPng(view.labels, view.height, view.width, site.colors), `${name}-labels.png`);
+    save(await labelPng(view.labels, view.height, view.width, site.colors), `${looking.name}-labels.png`);
   });
-  $('save-overlay').addEventListener('click', async () => save(await view.flat(), `${name}-overlay.png`));
+  $('save-overlay').addEventListener('click', async () => save(await view.flat(), `${looking.name}-overlay.png`));
   $('overlay').addEventListener('pointermove', point);
   $('overlay').addEventListener('pointerdown', point);
   $('overlay').addEventListener('pointerleave', () => point(null));
@@ -137,12 +148,10 @@ async function chooseEngine() {
 async function startEngine(kind) {
   state('loading', 'Loading the network …');
   $('progress').value = 0;
-  turn++;
-  ready = engine.start(kind);
   try {
-    await ready;
+    await looking.start(kind);
   } catch (error) {
-    if (kind !== 'webgpu') throw error;
+    if (kind !== 'webgpu' || error.message === 'stopped') throw error; // stopped: by another choice
     const [webgpu, wasm] = document.getElementsByName('engine');
     webgpu.disabled = wasm.checked = true;
     $('why').textContent = `WebGPU failed: ${error.message}`;
@@ -150,14 +159,8 @@ async function startEngine(kind) {
   }
   tellThreads();
   state('ready', 'Ready.');
-  attempt(again); // of a video there is no end to wait for
+  attempt(() => looking.again()); // of a video there is no end to wait for
   return undefined;
-}
-
-/** After a failure: a runtime that ran out of memory answers no more. */
-function restart() {
-  ready = engine.start(engine.kind);
-  ready.catch(() => {}); // whoever waits for it is told
 }
 
 function tellThreads() {
@@ -174,63 +177,14 @@ function tellThreads() {
 
 // --- what is looked at
 
-async function openFile(file) {
-  const stem = file.name.replace(/\.[^.]*$/, '') || 'picture';
-  if (live.open) begin(stem); // else its next frame would hide what is said of the file
-  if (file.type.startsWith('video/')) {
-    const mine = begin(stem);
-    await live.openFile(file);
-    return follow(mine);
-  }
-  if (file.type && !file.type.startsWith('image/')) throw new Error(`${file.name} is neither a picture nor a video`);
-  return openPicture(file, stem, file.name);
-}
-
-async function openSample(sample) {
-  return openPicture(await (await fetch(sample.file)).blob(), sample.name.replace(/\.[^.]*$/, ''), sample.name);
-}
-
-async function openPicture(blob, stem, called) {
-  const bitmap = await decode(blob).catch(() => {
-    throw new Error(`${called} cannot be read as a picture; try JPEG, PNG or WebP`);
-  });
-  begin(stem);
-  still = bitmap;
-  for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button.title === called));
-  return again();
-}
-
-async function openCamera() {
-  if (!navigator.mediaDevices) throw new Error('The camera needs a page from https:// or localhost');
-  const mine = begin('camera');
-  try {
-    await live.openCamera(facing);
-  } catch (error) {
-    live.close();
-    const told = { NotAllowedError: 'The camera was not allowed', NotFoundError: 'There is no camera here' };
-    throw new Error(told[error.name] ?? `The camera cannot be used: ${error.message}`);
-  }
-  return follow(mine);
-}
-
-function stopCamera() {
-  turn++;
-  live.close();
-  liveControls();
-  state('ready', 'The camera is off.');
-}
-
-/** Forget what was open. */
-function begin(stem) {
-  live.close();
-  still?.close();
-  still = null;
-  name = stem;
-  pace = 0;
+function begun() {
   smooth = null;
   for (const button of $('samples').children) button.setAttribute('aria-pressed', 'false');
   liveControls();
-  return ++turn;
+}
+
+function opened(called) {
+  for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button.title === called));
 }
 
 function liveControls() {
@@ -240,72 +194,23 @@ function liveControls() {
   $('camera').textContent = camera ? 'Stop the camera' : 'Use the camera';
 }
 
-/** Look at the picture that is open once more: it, the size or the engine has changed. */
-async function again() {
-  if (live.open) return follow(++turn);
-  if (!still) return undefined;
-  const mine = ++turn;
-  await settled();
-  if (mine !== turn) return undefined;
-  state('working', 'Looking …');
-  const first = await look(still, mine);
-  // The first time is that of a code not yet compiled: what it takes from then on is what a person wants to know.
-  for (let more = 0; first && first.ms.frame < AGAIN && more < 3 && mine === turn; more++) {
-    const answer = await engine.run(still, ...first.shown);
-    if (mine === turn) showTime(answer.ms);
-  }
-  return undefined;
-}
-
-/** The engine is there, and nothing is under way in it. */
-async function settled() {
-  await ready;
-  while (engine.busy) await engine.idle();
-}
-
-/** Frame after frame, always the newest one. */
-async function follow(mine) {
-  liveControls();
-  await settled();
-  let last = 0;
-  while (mine === turn && live.open) {
-    const bitmap = await live.frame();
-    if (!bitmap) {
-      await live.next();
-      continue;
-    }
-    const seen = await look(bitmap, mine);
-    bitmap.close();
-    if (!seen) break;
-    const now = performance.now();
-    if (last) pace = pace ? 0.8 * pace + 0.2 * (now - last) : now - last;
-    last = now;
-    tellClock();
-    await live.next();
-  }
-}
-
-async function look(bitmap, mine) {
+/** The height and width at which the network sees a picture or a frame. */
+function sizeOf({ height, width }) {
   const chosen = $('size').value;
-  const longest = chosen === 'auto' ? FITTING[live.open ? 'live' : 'picture'] : Number(chosen);
-  const answer = await engine.run(bitmap, ...shownSize(bitmap.height, bitmap.width, longest)).catch((error) => {
-    if (error.message !== 'stopped') restart();
-    throw error;
-  });
-  if (mine !== turn) return null;
-  show(bitmap, answer);
-  return answer;
+  if (chosen !== 'auto') return shownSize(height, width, Number(chosen));
+  return shownSize(height, width, FITTING[live.open && !site.short_side ? 'live' : 'picture'], site.short_side);
 }
 
-function show(bitmap, { labels, height, width, shown, ms }) {
+function shown(bitmap, { labels, height, width, shown: [tall, wide], ms }) {
   $('view').classList.add('used');
   view.show(bitmap, labels);
   legend.show(labels, live.open);
   showTime(ms);
-  const seen = shown[0] === height && shown[1] === width ? 'as it is' : `as ${shown[1]} × ${shown[0]}`;
-  $('overlay').setAttribute('aria-label', `${name}: ${legend.text()}`);
+  if (live.open) tellClock();
+  const seen = tall === height && wide === width ? 'as it is' : `as ${wide} × ${tall}`;
+  $('overlay').setAttribute('aria-label', `${looking.name}: ${legend.text()}`);
   $('save-labels').disabled = $('save-overlay').disabled = false;
-  state('done', `${name} · ${width} × ${height}, seen ${seen}`);
+  state('done', `${looking.name} · ${width} × ${height}, seen ${seen}`);
 }
 
 function showTime(now) {
@@ -313,7 +218,7 @@ function showTime(now) {
   for (const part of Object.keys(ms)) ms[part] = 0.8 * ms[part] + 0.2 * now[part];
   smooth = ms; // of a video: figures that flicker cannot be read
   $('frame').textContent = brief(ms.frame);
-  $('rate').textContent = rate(live.open && pace ? pace : ms.frame);
+  $('rate').textContent = rate(live.open && looking.pace ? looking.pace : ms.frame);
   for (const part of ['pixels', 'network', 'finish']) $(`ms-${part}`).textContent = `${brief(ms[part])} ms`;
 }
 

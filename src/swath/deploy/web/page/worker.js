@@ -11,17 +11,23 @@ let ort = null;
 let session = null;
 let site = null;
 let canvas = null;
+let last = Promise.resolve();
 
-self.onmessage = async ({ data }) => {
+// One after the other: a session answers one question at a time.
+self.onmessage = ({ data }) => {
+  last = last.then(() => obey(data));
+};
+
+async function obey(data) {
   try {
     if (data.kind === 'start') await start(data);
     else await answer(data);
   } catch (error) {
-    self.postMessage({ kind: 'failed', message: String(error?.message ?? error) });
+    self.postMessage({ kind: 'failed', number: data.number, message: String(error?.message ?? error) });
   }
-};
+}
 
-async function start({ engine, threads, about }) {
+async function start({ number, engine, threads, about }) {
   site = about;
   const { script, binary } = RUNTIME[engine];
   const progress = counter([binary, 'model.onnx']);
@@ -33,7 +39,7 @@ async function start({ engine, threads, about }) {
   ort.env.wasm.numThreads = threads;
   session = await ort.InferenceSession.create(model, { executionProviders: [engine], logSeverityLevel: 3 });
   canvas = new OffscreenCanvas(1, 1);
-  self.postMessage({ kind: 'ready' });
+  self.postMessage({ kind: 'ready', number });
 }
 
 /** Tells the page how much of some files has come, as a share of what they hold. */
@@ -62,7 +68,7 @@ async function download(name, progress) {
 }
 
 /** One picture. The network sees it at `height` x `width`; the labels have the picture's own size. */
-async function answer({ bitmap, height, width }) {
+async function answer({ number, bitmap, height, width }) {
   const begin = performance.now();
   const size = { height: bitmap.height, width: bitmap.width };
   const tall = padded(height, site.min_size[0]);
@@ -80,7 +86,7 @@ async function answer({ bitmap, height, width }) {
   logits.dispose();
   const end = performance.now();
   const ms = { pixels: before - begin, network: between - before, finish: end - between, frame: end - begin };
-  self.postMessage({ kind: 'answer', labels: found, ...size, shown: [height, width], ms }, [found.buffer]);
+  self.postMessage({ kind: 'answer', number, labels: found, ...size, shown: [height, width], ms }, [found.buffer]);
 }
 
 function padded(side, least) {

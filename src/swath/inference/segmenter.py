@@ -43,7 +43,8 @@ class Segmenter:
 
     Pictures may have any size: those that the network cannot take as they are get their edge repeated at the right and
     bottom, and the answer is cut back. `views` says how each picture is shown: without, once, as it is or, where the
-    weights say at which short side they learnt (those that come with swath do), at that. `unsure` is the confidence below which pixels get no class: a number, or "95%" for what `swath calibrate` stored for that.
+    weights say at which short side they learnt (those that come with swath do), at that. `unsure` is the confidence
+    below which pixels get no class: a number, or "95%" for what `swath calibrate` stored for that.
     """
 
     def __init__(

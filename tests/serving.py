@@ -68,9 +68,11 @@ class Running:
 
 
 @contextmanager
-def running(token: str | None = None, unsure: float | None = None, **limits: float) -> Iterator[Running]:
+def running(
+    token: str | None = None, unsure: float | None = None, views: Views | None = None, **limits: float
+) -> Iterator[Running]:
     listening = bind("127.0.0.1", 0)
-    segmenter = Segmenter(tiny.network(), unsure=unsure)
+    segmenter = Segmenter(tiny.network(), unsure=unsure, views=views)
     service = Service(segmenter, Limits(**{"head": 1.0, "timeout": 20, "grace": 5, **limits}), token)
     log: list[dict[str, Any]] = []
     server = Server(service, listening, log.append)

@@ -22,6 +22,7 @@ pytest.importorskip("uvicorn")
 
 from serving import Running, form, png, running, until
 from swath.data.runs import unpacked
+from swath.inference import Views
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,12 @@ def test_what_is_not_sure_enough_is_a_class_of_its_own_in_every_format() -> None
         assert rle[255]["name"] == "unsure" and rle[255]["area"] == round(share * result.labels.size)
         outlines = it.segment(png(), "?format=polygons").json()["features"]
         assert {"id": 255, "name": "unsure"} in [each["properties"] for each in outlines]
+
+
+def test_a_thin_picture_is_refused_before_it_fills_the_memory() -> None:
+    with running(views=Views(short_side=64)) as it:
+        assert it.segment(png(0, 1, 60_000)).status == 422
+        assert np.array_equal(labels_of(it.segment(png()).body), it.segmenter(tiny.picture(0)).labels)
 
 
 def test_health_classes_and_metrics(service: Running) -> None:

@@ -97,11 +97,11 @@ class Batcher:
     def _pixels(self, image: Array) -> int:
         """How many the network sees of a picture at once, at the least its own."""
         height, width = image.shape[:2]
+        own: int = height * width
         try:
-            shown = self.segmenter.views.sizes(height, width)
+            return max(own, *(rows * columns for rows, columns in self.segmenter.views.sizes(height, width)))
         except SwathError:  # it is told when its turn comes
-            shown = []
-        return max(rows * columns for rows, columns in [(height, width), *shown])
+            return own
 
     def _run(self, jobs: Sequence[_Job]) -> None:
         try:

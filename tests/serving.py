@@ -17,7 +17,7 @@ import numpy as np
 
 import tiny
 from swath import Segmenter
-from swath.inference import Answer
+from swath.inference import Answer, Views
 from swath.serve.app import Service
 from swath.serve.limits import Limits
 from swath.serve.server import Server, bind

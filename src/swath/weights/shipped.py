@@ -7,7 +7,7 @@ from pathlib import Path
 from swath.errors import SwathError, nearest
 
 FOLDER = Path(__file__).with_name("shipped")
-DEFAULT = "contextnet14-camvid"  # what segments pictures where nothing else is named
+DEFAULT = "unet_lite_mobilenetv2-camvid"  # what segments pictures where nothing else is named
 ENDING = ".safetensors"
 
 

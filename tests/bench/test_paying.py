@@ -27,7 +27,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(paying.converted, "ready", lambda *_: True)
     monkeypatch.setattr(paying.converted, "prepare", lambda *_: Path())
 
-    def open_segmenter(network: object, device: str, engine: str) -> Segmenter:
+    def open_segmenter(network: object, device: str, engine: str, views: Views) -> Segmenter:
+        assert views.plain  # the pixels have the size that the network is to see
         opened.append(engine)
         if engine == "onnxruntime":
             raise SwathError("cannot")

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from swath.networks import model_info
+from swath.networks import list_models, model_info
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -105,6 +105,8 @@ def section(device: str, kept: dict[str, Any]) -> list[str]:
     failed = {name: found["failed"] for name, found in kept["networks"].items() if "failed" in found}
     if failed:
         lines += ["", "Not timed: " + "; ".join(f"`{name}` ({why})" for name, why in sorted(failed.items())) + "."]
+    if left := [name for name in list_models() if name not in kept["networks"]]:
+        lines += ["", f"Not measured yet: {', '.join(f'`{name}`' for name in left)}."]
     return [*lines, ""]
 
 

@@ -47,7 +47,7 @@ def write_page() -> None:
         "Every registered network by one protocol. `python benchmarks/zoo.py` measures and writes this page; its head",
         "says what is timed. *usual*: eager float32 network with `model(x).argmax(1)`; *network*: swath from pixels to",
         "logits; *mask*: the same with the label map; *gain*: usual / mask; *int8*: as *mask*, for a selection of",
-        "networks in 8 bits (benchmarks/int8.md says what that costs in mIoU). Medians of calls that take turns.",
+        "networks in 8 bits ([int8.md](../benchmarks/int8.md): what that costs). Medians of calls that take turns.",
         "Weights are random, so label maps are more ragged than of a trained network: *mask* pays for it, *usual* not.",
         "mIoU is what the authors publish, not ours.",
         "",
@@ -182,14 +182,18 @@ def pareto(points: list[tuple[Row, float]], y_label: str, device: str) -> str:
             f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{5 if leads else 3.5}" fill="{"#2f7de1" if leads else "#9aa3ad"}">'
             f"<title>{escape(row.name)}: {row.mask:.1f} ms, {score:g} %</title></circle>"
         )
-        if leads or not any(
-            abs(cy - b) < 13 and cx < right and cx + 7 * len(row.name) > left for left, right, b in taken
-        ):
+        long = 7.2 * len(row.name)
+        places = [(cx + 8, cy + 4)] if not leads else [(cx + 8, cy - 6), (cx - 8 - long, cy - 6), (cx + 8, cy + 16)]
+        free = [
+            (left, at)
+            for left, at in places
+            if not any(abs(at - b) < 13 and left < right and left + long > start for start, right, b in taken)
+        ]
+        if leads or free:
+            left, at = (free or places)[0]
             weight = ' font-weight="600"' if leads else ' fill="#6b7480"'
-            parts.append(
-                f'<text x="{cx + 8:.1f}" y="{cy - 6 if leads else cy + 4:.1f}"{weight}>{escape(row.name)}</text>'
-            )
-            taken.append((cx, cx + 7 * len(row.name) + 8, cy))
+            parts.append(f'<text x="{left:.1f}" y="{at:.1f}"{weight}>{escape(row.name)}</text>')
+            taken.append((left, left + long, at))
     engine = "this CPU" if device == "cpu" else "this GPU"
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">pixels to label map on {engine}'
